@@ -1,0 +1,87 @@
+// A mutex with a condition variable: the standard library has `Mutex` but no way to wait. Engine code that waits for
+// background work waits here and nowhere else, so that a simulation (one thread) can run the awaited work instead.
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+#error("ApusIO needs a C library: Darwin, Glibc or Musl")
+#endif
+
+/// Mutual exclusion over `State`, with waiting.
+///
+/// Invariant of the unsafe parts: `mutex` and `condition` are allocated once, initialised before the object is
+/// shared, and destroyed with it; `state` is touched only with `mutex` held, which makes `@unchecked Sendable` true.
+public final class Monitor<State>: @unchecked Sendable {
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    @exclusivity(unchecked) private var state: State
+
+    public init(_ state: sending State) {
+        self.state = state
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        mutex.initialize(to: pthread_mutex_t())
+        condition.initialize(to: pthread_cond_t())
+        precondition(pthread_mutex_init(mutex, nil) == 0)
+        precondition(pthread_cond_init(condition, nil) == 0)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Runs `body` alone.
+    public func withLock<Result, Failure: Error>(
+        _ body: (inout State) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&state)
+    }
+
+    /// Runs `body` alone again and again until it returns a value, waiting for `broadcast` in between.
+    /// In a simulation the wait runs a pending background job instead; if there is none, nothing could ever make
+    /// the condition true and the process stops with a message (a deadlock found).
+    public func waitUntil<Result, Failure: Error>(
+        helping scheduler: any Scheduler, _ body: (inout State) throws(Failure) -> Result?
+    ) throws(Failure) -> Result {
+        while true {
+            pthread_mutex_lock(mutex)
+            do {
+                if let result = try body(&state) {
+                    pthread_mutex_unlock(mutex)
+                    return result
+                }
+            } catch {
+                pthread_mutex_unlock(mutex)
+                throw error
+            }
+            pthread_mutex_unlock(mutex)
+            if scheduler.help() { continue }
+            pthread_mutex_lock(mutex)
+            do {
+                if let result = try body(&state) {
+                    pthread_mutex_unlock(mutex)
+                    return result
+                }
+            } catch {
+                pthread_mutex_unlock(mutex)
+                throw error
+            }
+            pthread_cond_wait(condition, mutex)
+            pthread_mutex_unlock(mutex)
+        }
+    }
+
+    /// Wakes every waiter. Call after changing what they wait for.
+    public func broadcast() {
+        pthread_cond_broadcast(condition)
+    }
+}
