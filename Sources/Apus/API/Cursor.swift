@@ -1,0 +1,99 @@
+// A position in the entries of a keyspace, in key order: forward, backward, by key. The public face of VisibleCursor.
+
+import ApusIO
+
+/// Walks the entries of a key range as they were when the cursor was made.
+///
+/// ```swift
+/// let cursor = try users.makeCursor(.prefix("a"))
+/// try cursor.seekToFirst()
+/// while cursor.isValid {
+///     try cursor.withEntry { key, value in … }
+///     try cursor.next()
+/// }
+/// ```
+/// Writers and compaction go on meanwhile and change nothing for the cursor. It keeps the files and memory that it may
+/// still read, so do not keep it for ever. One thread at a time.
+public final class Cursor {
+    private let reader: KeyspaceReader
+    private let visible: VisibleCursor
+
+    init(reader: KeyspaceReader, visible: VisibleCursor) {
+        self.reader = reader
+        self.visible = visible
+    }
+
+    /// Whether the cursor stands on an entry. False before the first seek and after running off either end.
+    public var isValid: Bool { visible.isValid }
+
+    /// Moves to the first entry of the range.
+    public func seekToFirst() throws(ApusError) {
+        try checkOpen()
+        try visible.seekToFirst()
+    }
+
+    /// Moves to the last entry of the range.
+    public func seekToLast() throws(ApusError) {
+        try checkOpen()
+        try visible.seekToLast()
+    }
+
+    /// Moves to the first entry whose key is at or after `key`.
+    public func seek(_ key: some ByteRepresentable) throws(ApusError) {
+        try checkOpen()
+        try key.withBytes { (key) throws(ApusError) in try visible.seek(atOrAfter: key) }
+    }
+
+    /// Moves to the last entry whose key is at or before `key`.
+    public func seek(atOrBefore key: some ByteRepresentable) throws(ApusError) {
+        try checkOpen()
+        try key.withBytes { (key) throws(ApusError) in try visible.seek(atOrBefore: key) }
+    }
+
+    /// Moves to the next entry. On a cursor that stands nowhere: to the first.
+    public func next() throws(ApusError) {
+        try checkOpen()
+        try visible.isValid ? visible.next() : visible.seekToFirst()
+    }
+
+    /// Moves to the previous entry. On a cursor that stands nowhere: to the last.
+    public func previous() throws(ApusError) {
+        try checkOpen()
+        try visible.isValid ? visible.previous() : visible.seekToLast()
+    }
+
+    /// Calls `body` with the current key and value where they lie.
+    /// - Precondition: `isValid`.
+    public func withEntry<Result>(
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> Result
+    ) throws(ApusError) -> Result {
+        precondition(visible.isValid, "the cursor stands on no entry")
+        try checkOpen()
+        let value = try visible.value()
+        return try body(visible.key.bytes, value.bytes)
+    }
+
+    /// Calls `body` with the current key; a separated value is not read.
+    /// - Precondition: `isValid`.
+    public func withKey<Result>(_ body: (RawSpan) throws(ApusError) -> Result) throws(ApusError) -> Result {
+        precondition(visible.isValid, "the cursor stands on no entry")
+        return try body(visible.key.bytes)
+    }
+
+    /// The current key, copied.
+    public var key: [UInt8] {
+        precondition(visible.isValid, "the cursor stands on no entry")
+        return [UInt8](visible.key)
+    }
+
+    /// The current value, copied.
+    public func value() throws(ApusError) -> [UInt8] {
+        precondition(visible.isValid, "the cursor stands on no entry")
+        return [UInt8](try visible.value())
+    }
+
+    private func checkOpen() throws(ApusError) {
+        try reader.engine.checkOpen()
+        if reader.tree.isDropped { throw ApusError(.closed, "keyspace \"\(reader.tree.name)\" was dropped") }
+    }
+}

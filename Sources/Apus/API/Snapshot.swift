@@ -1,0 +1,73 @@
+// The whole database at one moment: every keyspace, one sequence number.
+
+import ApusIO
+import Synchronization
+
+/// Reads every keyspace as it was when the snapshot was taken.
+///
+/// While a snapshot lives, compaction keeps what it sees; release it when done (or let it go out of scope).
+public final class Snapshot: Sendable {
+    public let database: Database
+    let pin: SnapshotList.Pin
+    private let isReleased = Atomic(false)
+
+    init(database: Database, pin: SnapshotList.Pin) {
+        self.database = database
+        self.pin = pin
+    }
+
+    deinit { release() }
+
+    /// Number of entries ever written when the snapshot was taken: later snapshots have larger numbers.
+    public var sequence: UInt64 { pin.sequence.rawValue }
+
+    /// Lets compaction drop what only this snapshot sees. Reads after it throw `closed`. Idempotent.
+    public func release() {
+        if isReleased.exchange(true, ordering: .acquiringAndReleasing) { return }
+        database.engine.structure.withLock { $0.snapshots.remove(pin) }
+    }
+
+    /// The value of `key`, copied; nil if there was none.
+    public func get(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> [UInt8]? {
+        let reader = try reader(keyspace)
+        return try key.withBytes { (key) throws(ApusError) in try reader.get(key) }
+    }
+
+    public func get(_ keys: [some ByteRepresentable], in keyspace: Keyspace) throws(ApusError) -> [[UInt8]?] {
+        try reader(keyspace).get(keys)
+    }
+
+    public func contains(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> Bool {
+        let reader = try reader(keyspace)
+        return try key.withBytes { (key) throws(ApusError) in try reader.contains(key) }
+    }
+
+    /// See `Keyspace.scan`.
+    public func scan(
+        _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max,
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> ScanStep
+    ) throws(ApusError) {
+        try reader(keyspace).scan(range, reversed: reversed, limit: limit, body)
+    }
+
+    /// See `Keyspace.entries`.
+    public func entries(
+        _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max
+    ) throws(ApusError) -> [Entry] {
+        try reader(keyspace).entries(range, reversed: reversed, limit: limit)
+    }
+
+    /// A cursor over the keyspace as the snapshot sees it; stays valid when the snapshot is released.
+    public func makeCursor(_ range: KeyRange = .all, in keyspace: Keyspace) throws(ApusError) -> Cursor {
+        try reader(keyspace).makeCursor(range)
+    }
+
+    private func reader(_ keyspace: Keyspace) throws(ApusError) -> KeyspaceReader {
+        try keyspace.checkOpen()
+        try database.check(keyspace)
+        if isReleased.load(ordering: .acquiring) { throw ApusError(.closed, "the snapshot was released") }
+        return KeyspaceReader(
+            engine: database.engine, tree: keyspace.tree, view: keyspace.tree.retainedView(), snapshot: pin.sequence,
+            time: pin.time)
+    }
+}

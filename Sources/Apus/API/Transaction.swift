@@ -1,0 +1,166 @@
+// Serializable transactions, optimistic: reads see one snapshot plus the transaction's own writes and are remembered;
+// at commit, alone in the commit pipeline, it is checked that nothing read has changed since (backward validation:
+// Kung and Robinson, "On Optimistic Methods for Concurrency Control", TODS 1981). Nothing is locked meanwhile.
+
+import ApusIO
+
+/// A unit of work that behaves as if it ran alone.
+///
+/// Made by `Database.transaction(_:)`, which commits it and runs the closure again if another commit interfered. Use it
+/// in one thread at a time, and only inside the closure.
+public final class Transaction {
+    public let database: Database
+    private let snapshot: Snapshot
+    private var batch = WriteBatch()
+    private var overlay: TransactionOverlay?
+    private var reads = ReadSet()
+    private var savepointCount = 0
+
+    init(database: Database) throws(ApusError) {
+        self.database = database
+        snapshot = try database.snapshot()
+    }
+
+    // MARK: Writing
+
+    public func put(
+        _ key: some ByteRepresentable, _ value: some ByteRepresentable, in keyspace: Keyspace,
+        expiry: Expiry = .automatic
+    ) {
+        batch.put(key, value, in: keyspace, expiry: expiry)
+    }
+
+    public func delete(_ key: some ByteRepresentable, in keyspace: Keyspace) {
+        batch.delete(key, in: keyspace)
+    }
+
+    public func deleteRange(_ range: Range<some ByteRepresentable>, in keyspace: Keyspace) {
+        batch.deleteRange(range, in: keyspace)
+    }
+
+    public func merge(
+        _ key: some ByteRepresentable, _ operand: some ByteRepresentable, in keyspace: Keyspace,
+        expiry: Expiry = .automatic
+    ) {
+        batch.merge(key, operand, in: keyspace, expiry: expiry)
+    }
+
+    public func merge(_ key: some ByteRepresentable, _ amount: Int64, in keyspace: Keyspace) {
+        batch.merge(key, amount, in: keyspace)
+    }
+
+    // MARK: Reading
+
+    /// The value of `key`: the transaction's own latest, else the snapshot's. The commit fails with `conflict` if
+    /// another commit changes the key first.
+    public func get(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> [UInt8]? {
+        try check(keyspace)
+        return try key.withBytes { (key) throws(ApusError) in
+            reads.add(key: key, in: keyspace.tree)
+            if try overlayIfNeeded(keyspace) == nil { return try reader(keyspace).get(key) }
+            let cursor = try visibleCursor(
+                KeyRange(lower: [UInt8](key), upper: [UInt8](key) + [0]), keyspace)
+            try cursor.seekToFirst()
+            return cursor.isValid ? [UInt8](try cursor.value()) : nil
+        }
+    }
+
+    public func contains(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> Bool {
+        try get(key, in: keyspace) != nil
+    }
+
+    /// See `Keyspace.scan`. The range walked counts as read: an entry that another commit adds to it is a conflict.
+    public func scan(
+        _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max,
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> ScanStep
+    ) throws(ApusError) {
+        try check(keyspace)
+        try range.check()
+        reads.add(range: range, in: keyspace.tree)
+        let cursor = try visibleCursor(range, keyspace)
+        var left = limit
+        try reversed ? cursor.seekToLast() : cursor.seekToFirst()
+        while cursor.isValid, left > 0 {
+            let value = try cursor.value()
+            if try body(cursor.key.bytes, value.bytes) == .stop { return }
+            left -= 1
+            if left > 0 { try reversed ? cursor.previous() : cursor.next() }
+        }
+    }
+
+    /// See `Keyspace.entries`.
+    public func entries(
+        _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max
+    ) throws(ApusError) -> [Entry] {
+        var entries: [Entry] = []
+        try scan(range, in: keyspace, reversed: reversed, limit: limit) { (key, value) throws(ApusError) in
+            entries.append(Entry(key: key.copied(), value: value.copied()))
+            return .next
+        }
+        return entries
+    }
+
+    // MARK: Savepoints
+
+    /// A point that `rollBack(to:)` returns to.
+    public struct Savepoint: Sendable {
+        fileprivate let position: WriteBatch.Position
+    }
+
+    /// Marks the writes so far.
+    public func savepoint() -> Savepoint {
+        Savepoint(position: batch.position)
+    }
+
+    /// Forgets the writes since `savepoint` was taken; what was read since still counts as read.
+    public func rollBack(to savepoint: Savepoint) {
+        batch.truncate(to: savepoint.position)
+        overlay = nil
+    }
+
+    // MARK: Ending
+
+    func commit(durability: Durability?) throws(ApusError) {
+        defer { snapshot.release() }
+        if let error = batch.firstError { throw error }
+        // Reads alone are serializable as they are: all of them saw one snapshot.
+        guard !batch.isEmpty else { return }
+        let reads = reads
+        let engine = database.engine
+        let sequence = snapshot.pin.sequence
+        try database.commit(batch, durability: durability) { () throws(ApusError) in
+            try reads.validate(since: sequence, engine: engine)
+        }
+    }
+
+    func cancel() {
+        snapshot.release()
+    }
+
+    // MARK: Internals
+
+    private func check(_ keyspace: Keyspace) throws(ApusError) {
+        try keyspace.checkOpen()
+        try database.check(keyspace)
+    }
+
+    private func reader(_ keyspace: Keyspace) throws(ApusError) -> KeyspaceReader {
+        KeyspaceReader(
+            engine: database.engine, tree: keyspace.tree, view: keyspace.tree.retainedView(),
+            snapshot: snapshot.pin.sequence, time: snapshot.pin.time)
+    }
+
+    /// The transaction's own writes, readable; nil if it wrote nothing to the keyspace.
+    private func overlayIfNeeded(_ keyspace: Keyspace) throws(ApusError) -> Memtable? {
+        guard batch.trees.contains(where: { $0 === keyspace.tree }) else { return nil }
+        if let error = batch.firstError { throw error }
+        if overlay == nil { overlay = TransactionOverlay(above: snapshot.pin.sequence) }
+        return overlay!.memtable(for: keyspace.tree, including: batch)
+    }
+
+    private func visibleCursor(_ range: KeyRange, _ keyspace: Keyspace) throws(ApusError) -> VisibleCursor {
+        let reader = try reader(keyspace)
+        guard let own = try overlayIfNeeded(keyspace) else { return try reader.visibleCursor(range) }
+        return try reader.visibleCursor(range, above: own)
+    }
+}

@@ -1,0 +1,60 @@
+// Reads the entries of an encoded batch, from memory or from the log: bytes from the log are not trusted.  FORMAT.md §3.3
+
+import ApusIO
+
+/// One entry of a batch; its views point into the batch's bytes.
+struct BatchEntry {
+    var kind: EntryKind
+    var keyspace: UInt32
+    var key: UnsafeRawBufferPointer
+    var payload: UnsafeRawBufferPointer
+}
+
+struct BatchCursor {
+    private var reader: ByteReader
+    /// Entries the batch says it has.
+    let count: Int
+    private var read = 0
+
+    init(_ bytes: UnsafeRawBufferPointer) throws(DecodingFailure) {
+        reader = ByteReader(bytes)
+        let count = try reader.integer(UInt32.self, "batch entry count")
+        // An entry takes at least five bytes: kind, keyspace, key length, one key byte, payload length.
+        guard Int(count) <= reader.remaining / 5 else {
+            throw DecodingFailure(what: "batch claims \(count) entries in \(reader.remaining) bytes")
+        }
+        self.count = Int(count)
+    }
+
+    /// The next entry, nil after the last.
+    mutating func next() throws(DecodingFailure) -> BatchEntry? {
+        if read == count {
+            guard reader.isAtEnd else {
+                throw DecodingFailure(what: "batch has \(reader.remaining) bytes behind its last entry")
+            }
+            return nil
+        }
+        read += 1
+        let kindByte = try reader.integer(UInt8.self, "entry kind")
+        guard let kind = EntryKind(rawValue: kindByte) else {
+            throw DecodingFailure(what: "entry kind \(kindByte) is unknown")
+        }
+        guard let keyspace = UInt32(exactly: try reader.varint("keyspace number")) else {
+            throw DecodingFailure(what: "keyspace number is larger than 32 bits")
+        }
+        let key = try reader.lengthPrefixed("key")
+        guard Limits.keyByteCount.contains(key.count) else {
+            throw DecodingFailure(what: "key of \(key.count) bytes")
+        }
+        let payload = try reader.lengthPrefixed("payload")
+        guard EntryPayload(Trailer(.zero, kind), payload) != nil else {
+            throw DecodingFailure(what: "payload of \(payload.count) bytes does not fit entry kind \(kindByte)")
+        }
+        if kind == .rangeDeletion {
+            guard Limits.keyByteCount.contains(payload.count), compareBytes(key, payload) < 0 else {
+                throw DecodingFailure(what: "range deletion ends before it starts")
+            }
+        }
+        return BatchEntry(kind: kind, keyspace: keyspace, key: key, payload: payload)
+    }
+}

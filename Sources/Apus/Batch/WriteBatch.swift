@@ -1,0 +1,221 @@
+// Collects changes that are applied together or not at all. Entries are encoded as they are added; the same bytes go
+// to the log, and the memtable copies from them.
+//
+//   count: u32 │ entries
+//   entry:  kind: u8 │ keyspace: varint │ key length: varint │ key │ payload length: varint │ payload
+//                                                                                           — FORMAT.md §3.3
+
+import ApusIO
+
+/// Changes to any number of keyspaces, applied atomically by `Database.commit(_:durability:)`.
+///
+/// Limits are checked as changes are added; the first violation is kept, further changes are ignored, and the commit
+/// throws it: nothing of the batch is written then. Later changes of a batch win over earlier ones of the same key.
+public struct WriteBatch: Sendable {
+    private(set) var encoded: [UInt8] = [0, 0, 0, 0]
+    /// Number of changes.
+    public private(set) var count = 0
+    /// The keyspaces concerned, each once.
+    private(set) var trees: [Tree] = []
+    private(set) var firstError: ApusError?
+
+    public init() {}
+
+    public var isEmpty: Bool { count == 0 }
+    /// Bytes the batch takes in the log.
+    public var byteCount: Int { encoded.count }
+
+    /// Sets `key` to `value`.
+    @inlinable
+    public mutating func put<Key: ByteRepresentable & ~Copyable & ~Escapable, Value: ByteRepresentable & ~Copyable & ~Escapable>(
+        _ key: borrowing Key, _ value: borrowing Value, in keyspace: Keyspace, expiry: Expiry = .automatic
+    ) {
+        key.withBytes { key in
+            value.withBytes { value in putBytes(key, value, in: keyspace, expiry: expiry) }
+        }
+    }
+
+    /// Removes `key`; no error if it is absent.
+    @inlinable
+    public mutating func delete<Key: ByteRepresentable & ~Copyable & ~Escapable>(
+        _ key: borrowing Key, in keyspace: Keyspace
+    ) {
+        key.withBytes { key in deleteBytes(key, in: keyspace) }
+    }
+
+    /// Removes every key in `range`. Costs one entry, however many keys there are.
+    @inlinable
+    public mutating func deleteRange<Key: ByteRepresentable>(_ range: Range<Key>, in keyspace: Keyspace) {
+        deleteRange(from: range.lowerBound, to: range.upperBound, in: keyspace)
+    }
+
+    /// Removes every key from `start` (inclusive) to `end` (exclusive); `start` must sort before `end`.
+    @inlinable
+    public mutating func deleteRange<
+        Start: ByteRepresentable & ~Copyable & ~Escapable, End: ByteRepresentable & ~Copyable & ~Escapable
+    >(from start: borrowing Start, to end: borrowing End, in keyspace: Keyspace) {
+        start.withBytes { start in
+            end.withBytes { end in deleteRangeBytes(start, end, in: keyspace) }
+        }
+    }
+
+    /// Merges `operand` into the value of `key` by the keyspace's merge operator.
+    @inlinable
+    public mutating func merge<Key: ByteRepresentable & ~Copyable & ~Escapable, Operand: ByteRepresentable & ~Copyable & ~Escapable>(
+        _ key: borrowing Key, _ operand: borrowing Operand, in keyspace: Keyspace, expiry: Expiry = .automatic
+    ) {
+        key.withBytes { key in
+            operand.withBytes { operand in mergeBytes(key, operand, in: keyspace, expiry: expiry) }
+        }
+    }
+
+    /// Merges a 64-bit integer, little-endian: for keyspaces with the `.add` operator.
+    @inlinable
+    public mutating func merge<Key: ByteRepresentable & ~Copyable & ~Escapable>(
+        _ key: borrowing Key, _ amount: Int64, in keyspace: Keyspace, expiry: Expiry = .automatic
+    ) {
+        key.withBytes { key in
+            withUnsafeBytes(of: amount.littleEndian) { mergeBytes(key, $0, in: keyspace, expiry: expiry) }
+        }
+    }
+}
+
+// MARK: - Encoding
+
+extension WriteBatch {
+    @usableFromInline
+    mutating func putBytes(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, in keyspace: Keyspace, expiry: Expiry
+    ) {
+        guard check(key), check(value: value) else { return }
+        let expiresAt = keyspace.tree.expiryTime(expiry)
+        if expiresAt == 0 {
+            append(.value, keyspace.tree, key, payloadByteCount: value.count)
+        } else {
+            append(.expiringValue, keyspace.tree, key, payloadByteCount: 8 + value.count)
+            encoded.appendLittleEndian(expiresAt)
+        }
+        encoded.append(contentsOf: value)
+        checkSize()
+    }
+
+    @usableFromInline
+    mutating func deleteBytes(_ key: UnsafeRawBufferPointer, in keyspace: Keyspace) {
+        guard check(key) else { return }
+        append(.deletion, keyspace.tree, key, payloadByteCount: 0)
+        checkSize()
+    }
+
+    @usableFromInline
+    mutating func deleteRangeBytes(
+        _ start: UnsafeRawBufferPointer, _ end: UnsafeRawBufferPointer, in keyspace: Keyspace
+    ) {
+        guard check(start), check(end) else { return }
+        let order = compareBytes(start, end)
+        if order == 0 { return }
+        guard order < 0 else {
+            return fail("deleteRange: the start of the range sorts after its end")
+        }
+        append(.rangeDeletion, keyspace.tree, start, payloadByteCount: end.count)
+        encoded.append(contentsOf: end)
+        checkSize()
+    }
+
+    @usableFromInline
+    mutating func mergeBytes(
+        _ key: UnsafeRawBufferPointer, _ operand: UnsafeRawBufferPointer, in keyspace: Keyspace, expiry: Expiry
+    ) {
+        guard check(key), check(value: operand) else { return }
+        guard keyspace.tree.mergeOperator != nil else {
+            return fail("merge: keyspace \"\(keyspace.name)\" has no merge operator")
+        }
+        append(.mergeOperand, keyspace.tree, key, payloadByteCount: 16 + operand.count)
+        encoded.appendLittleEndian(keyspace.tree.clock.now())
+        encoded.appendLittleEndian(keyspace.tree.expiryTime(expiry))
+        encoded.append(contentsOf: operand)
+        checkSize()
+    }
+
+    private mutating func append(
+        _ kind: EntryKind, _ tree: Tree, _ key: UnsafeRawBufferPointer, payloadByteCount: Int
+    ) {
+        if trees.last !== tree && !trees.contains(where: { $0 === tree }) { trees.append(tree) }
+        encoded.append(kind.rawValue)
+        encoded.appendVarint(UInt64(tree.id))
+        encoded.appendLengthPrefixed(key)
+        encoded.appendVarint(UInt64(payloadByteCount))
+        count += 1
+    }
+
+    private mutating func check(_ key: UnsafeRawBufferPointer) -> Bool {
+        if firstError != nil { return false }
+        if Limits.keyByteCount.contains(key.count) { return true }
+        fail(
+            key.isEmpty
+                ? "a key must not be empty"
+                : "a key of \(key.count) bytes is longer than \(Limits.keyByteCount.upperBound)")
+        return false
+    }
+
+    private mutating func check(value: UnsafeRawBufferPointer) -> Bool {
+        if Limits.valueByteCount.contains(value.count) { return true }
+        fail("a value of \(value.count) bytes is longer than \(Limits.valueByteCount.upperBound)")
+        return false
+    }
+
+    private mutating func checkSize() {
+        if encoded.count > Limits.batchByteCount {
+            fail("a batch of \(encoded.count) bytes is longer than \(Limits.batchByteCount)")
+        }
+    }
+
+    private mutating func fail(_ message: String) {
+        firstError = firstError ?? ApusError(.invalidArgument, message)
+    }
+
+    /// Appends an entry of another batch as it is (used by transactions).
+    mutating func appendEntry(_ entry: BatchEntry, tree: Tree) {
+        append(entry.kind, tree, entry.key, payloadByteCount: entry.payload.count)
+        encoded.append(contentsOf: entry.payload)
+    }
+
+    /// Writes the count into its place. Called once, before the bytes go to the log.
+    mutating func seal() {
+        withUnsafeBytes(of: UInt32(count).littleEndian) { source in
+            for index in 0..<4 { encoded[index] = source[index] }
+        }
+    }
+
+    // MARK: Positions and entries
+
+    /// A point in the batch that it can be cut back to.
+    struct Position: Sendable {
+        fileprivate let byteCount: Int
+        fileprivate let count: Int
+        fileprivate let firstError: ApusError?
+    }
+
+    var position: Position { Position(byteCount: encoded.count, count: count, firstError: firstError) }
+
+    /// Forgets everything added after `position` was taken.
+    mutating func truncate(to position: Position) {
+        precondition(position.count <= count, "the position is not one of this batch")
+        encoded.removeSubrange(position.byteCount...)
+        count = position.count
+        firstError = position.firstError
+    }
+
+    /// Calls `body` with a function that returns one entry after the other.
+    func withEntries<Result>(_ body: (() -> BatchEntry?) -> Result) -> Result {
+        var sealed = self
+        sealed.seal()
+        return sealed.encoded.withUnsafeBytes { bytes in
+            do {
+                var cursor = try BatchCursor(bytes)
+                return body { try! cursor.next() }
+            } catch {
+                preconditionFailure("a batch of this process does not decode: \(error.what)")
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// Deletes tables and blob files that nobody needs any more. A file goes when the manifest no longer names it (durably)
+// and the last reader that could see it has gone; deletion runs as a background job, because the last reader may be in
+// the middle of a lookup.
+
+import ApusIO
+import Synchronization
+
+final class ObsoleteFiles: Sendable {
+    private let fileSystem: any FileSystem
+    private let scheduler: any Scheduler
+    private let directory: String
+
+    init(fileSystem: any FileSystem, scheduler: any Scheduler, directory: String) {
+        self.fileSystem = fileSystem
+        self.scheduler = scheduler
+        self.directory = directory
+    }
+
+    /// Removes the file soon. A failure is ignored: the next open finds and removes the orphan.
+    func remove(_ name: FileName) {
+        let path = directory + "/" + name.description
+        scheduler.run(.maintenance) { [fileSystem] in
+            try? fileSystem.remove(path)
+        }
+    }
+
+    /// Keeps a blob file while anyone may read it.
+    final class Lease: Sendable {
+        let number: FileNumber
+        private let files: ObsoleteFiles
+        private let isObsolete = Atomic(false)
+
+        init(_ number: FileNumber, files: ObsoleteFiles) {
+            self.number = number
+            self.files = files
+        }
+
+        /// Call when the edit that drops the file is durable.
+        func markObsolete() { isObsolete.store(true, ordering: .releasing) }
+
+        deinit {
+            if isObsolete.load(ordering: .acquiring) { files.remove(.blob(number)) }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+// Every size that the engine chooses by itself. Users do not see it; tests make the values tiny, so that a few hundred
+// entries reach every level and every code path.
+
+struct Tuning: Sendable {
+    /// A memtable of this size is sealed and flushed.
+    var writeBufferByteCount: Int
+    /// Sealed memtables of one tree that may wait for their flush before writers wait too.
+    var maximumSealedMemtables = 3
+    /// Uncompressed size at which a table's data block is closed.
+    var blockByteCount = 4 << 10
+    var levels = LevelPolicy()
+    /// Level-0 tables at which writers are slowed down, and stopped.
+    var levelZeroSlowdown = 12
+    var levelZeroStop = 36
+    /// Compaction debt in bytes at which writers are slowed down, and slowed down most.
+    var debtSlowdown: UInt64 = 8 << 30
+    var debtStop: UInt64 = 64 << 30
+    /// Preallocated size of a log segment.
+    var logSegmentByteCount: UInt64 = 64 << 20
+    /// Log bytes kept for unflushed entries before the oldest memtable is flushed to let go of them.
+    var logByteCount: UInt64
+    /// Manifest size at which it is written anew.
+    var manifestByteCount: UInt64 = 4 << 20
+
+    /// What the engine uses for a memory budget: a quarter for active memtables, a quarter for sealed ones, the rest,
+    /// and whatever memtables leave free, for the block cache.
+    init(memoryBudget: Int) {
+        writeBufferByteCount = Swift.min(Swift.max(memoryBudget / 4, 256 << 10), 256 << 20)
+        logByteCount = UInt64(Swift.max(writeBufferByteCount * 4, 64 << 20))
+    }
+}

@@ -1,0 +1,127 @@
+// One keyspace at one sequence number: the common ground of `Keyspace`, `Snapshot` and `Transaction` reads that need
+// more than one lookup.
+
+import ApusIO
+
+/// Reads a tree at a fixed moment. Holds the view strongly, so that it stays readable whatever happens meanwhile.
+struct KeyspaceReader: Sendable {
+    let engine: Engine
+    let tree: Tree
+    let view: ReadView
+    let snapshot: SequenceNumber
+    /// What counts as expired: at or before this time, ms since 1970.
+    let time: UInt64
+
+    func get(_ keys: [some ByteRepresentable]) throws(ApusError) -> [[UInt8]?] {
+        var values: [[UInt8]?] = []
+        values.reserveCapacity(keys.count)
+        for key in keys {
+            values.append(try key.withBytes { (key) throws(ApusError) in try get(key) })
+        }
+        return values
+    }
+
+    func get(_ key: UnsafeRawBufferPointer) throws(ApusError) -> [UInt8]? {
+        var result: [UInt8]?
+        try withValue(key) { (value) throws(ApusError) in result = [UInt8](value) }
+        return result
+    }
+
+    func withValue(
+        _ key: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void
+    ) throws(ApusError) {
+        let pin = engine.epochs.pin()
+        defer { engine.epochs.unpin(pin) }
+        var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
+        let resolution = try lookup.resolve(in: view, now: { time })
+        try engine.present(resolution, body)
+    }
+
+    func contains(_ key: UnsafeRawBufferPointer) throws(ApusError) -> Bool {
+        let pin = engine.epochs.pin()
+        defer { engine.epochs.unpin(pin) }
+        var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
+        if case .absent = try lookup.resolve(in: view, now: { time }) { return false }
+        return true
+    }
+
+    func scan(
+        _ range: KeyRange, reversed: Bool, limit: Int,
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> ScanStep
+    ) throws(ApusError) {
+        let cursor = try makeCursor(range)
+        var left = limit
+        try reversed ? cursor.seekToLast() : cursor.seekToFirst()
+        while cursor.isValid, left > 0 {
+            let step = try cursor.withEntry { (key, value) throws(ApusError) in try body(key, value) }
+            if step == .stop { return }
+            left -= 1
+            if left > 0 { try reversed ? cursor.previous() : cursor.next() }
+        }
+    }
+
+    func entries(_ range: KeyRange, reversed: Bool, limit: Int) throws(ApusError) -> [Entry] {
+        var entries: [Entry] = []
+        try scan(range, reversed: reversed, limit: limit) { (key, value) throws(ApusError) in
+            entries.append(Entry(key: key.copied(), value: value.copied()))
+            return .next
+        }
+        return entries
+    }
+
+    func makeCursor(_ range: KeyRange) throws(ApusError) -> Cursor {
+        try range.check()
+        return Cursor(reader: self, visible: try visibleCursor(range))
+    }
+
+    /// Merges every source of the view.
+    func visibleCursor(_ range: KeyRange) throws(ApusError) -> VisibleCursor {
+        let (source, rangeDeletions) = try sources(range)
+        return makeVisibleCursor(source, rangeDeletions, range, at: snapshot)
+    }
+
+    /// The same with a transaction's own writes on top: the view is cut off at the snapshot, the writes are not.
+    func visibleCursor(_ range: KeyRange, above own: Memtable) throws(ApusError) -> VisibleCursor {
+        let (source, rangeDeletions) = try sources(range)
+        var deletions = rangeDeletions.map { $0.atMost(snapshot) }
+        if let ownDeletions = own.rangeDeletions { deletions.append(ownDeletions) }
+        return makeVisibleCursor(
+            MergingCursor([own.makeCursor(), CutoffCursor(source, newest: snapshot)]), deletions, range, at: .max)
+    }
+
+    private func makeVisibleCursor(
+        _ source: EntryCursor, _ rangeDeletions: [RangeDeletions], _ range: KeyRange, at sequence: SequenceNumber
+    ) -> VisibleCursor {
+        VisibleCursor(
+            source: source, rangeDeletions: rangeDeletions, snapshot: sequence, now: time, lower: range.lower,
+            upper: range.upper, mergeOperator: tree.mergeOperator, blobs: tree.blobs)
+    }
+
+    private func sources(_ range: KeyRange) throws(ApusError) -> (EntryCursor, [RangeDeletions]) {
+        var sources: [EntryCursor] = []
+        var rangeDeletions: [RangeDeletions] = []
+        for memtable in view.memtables {
+            sources.append(memtable.makeCursor())
+            if let deletions = memtable.rangeDeletions { rangeDeletions.append(deletions) }
+        }
+        for (level, tables) in view.version.levels.enumerated() where !tables.isEmpty {
+            let relevant = level == 0 ? tables : view.version.overlapping(level: level, range: range)
+            for table in relevant where table.metadata.rangeDeletionCount > 0 {
+                if let deletions = try table.rangeDeletions() { rangeDeletions.append(deletions) }
+            }
+            if level == 0 {
+                for table in relevant { sources.append(table.makeCursor(fillCache: true, readahead: true)) }
+            } else if !relevant.isEmpty {
+                sources.append(LevelCursor(relevant, fillCache: true))
+            }
+        }
+        return (sources.count == 1 ? sources[0] : MergingCursor(sources), rangeDeletions)
+    }
+}
+
+extension RawSpan {
+    /// The bytes as an array.
+    public func copied() -> [UInt8] {
+        withUnsafeBytes { [UInt8]($0) }
+    }
+}

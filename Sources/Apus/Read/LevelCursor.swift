@@ -1,0 +1,101 @@
+// The tables of one sorted level as one sequence. A table is opened only when the cursor reaches it.
+
+import ApusIO
+
+/// A cursor over tables whose key ranges ascend and do not overlap.
+final class LevelCursor: EntryCursor {
+    private let tables: [Table]
+    private let fillCache: Bool
+    private var index = -1
+    private var current: EntryCursor?
+
+    init(_ tables: [Table], fillCache: Bool) {
+        self.tables = tables
+        self.fillCache = fillCache
+    }
+
+    override func seekToFirst() throws(ApusError) {
+        try open(0)
+        try current?.seekToFirst()
+        try settleForward()
+    }
+
+    override func seekToLast() throws(ApusError) {
+        try open(tables.count - 1)
+        try current?.seekToLast()
+        try settleBackward()
+    }
+
+    override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(ApusError) {
+        // The first table that does not end before the key; entries of one user key never span two tables.
+        var low = 0
+        var high = tables.count
+        while low < high {
+            let middle = (low + high) / 2
+            let order = tables[middle].metadata.largest.withUnsafeBytes { compareBytes($0, key) }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        try open(low)
+        try current?.seek(key, trailer)
+        try settleForward()
+    }
+
+    override func seekBefore(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(ApusError) {
+        // The last table that does not start after the key.
+        var low = 0
+        var high = tables.count
+        while low < high {
+            let middle = (low + high) / 2
+            let order = tables[middle].metadata.smallest.withUnsafeBytes { compareBytes($0, key) }
+            if order <= 0 { low = middle + 1 } else { high = middle }
+        }
+        try open(low - 1)
+        try current?.seekBefore(key, trailer)
+        try settleBackward()
+    }
+
+    override func next() throws(ApusError) {
+        try current!.next()
+        try settleForward()
+    }
+
+    override func previous() throws(ApusError) {
+        try current!.previous()
+        try settleBackward()
+    }
+
+    private func open(_ newIndex: Int) throws(ApusError) {
+        if newIndex == index, current != nil { return }
+        index = newIndex
+        current = tables.indices.contains(newIndex)
+            ? tables[newIndex].makeCursor(fillCache: fillCache, readahead: true) : nil
+    }
+
+    private func settleForward() throws(ApusError) {
+        while let cursor = current, !cursor.isValid {
+            try open(index + 1)
+            try current?.seekToFirst()
+        }
+        show()
+    }
+
+    private func settleBackward() throws(ApusError) {
+        while let cursor = current, !cursor.isValid {
+            try open(index - 1)
+            try current?.seekToLast()
+        }
+        show()
+    }
+
+    @inline(__always)
+    private func show() {
+        guard let current else {
+            isValid = false
+            return
+        }
+        isValid = true
+        key = current.key
+        trailer = current.trailer
+        payload = current.payload
+    }
+}

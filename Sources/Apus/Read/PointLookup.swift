@@ -1,0 +1,108 @@
+// One key, newest source first: memtables, then level 0, then one table a level; the first source that knows the key
+// or has deleted its range ends the search, unless it only holds merge operands.
+//
+// The caller holds an epoch pin on the view's domain. Nothing is allocated and no reference count is touched unless
+// merge operands have to be folded.
+
+import ApusIO
+
+/// The state of one key as a reader sees it. Views are valid while the reader's pin lasts.
+enum Resolution {
+    case absent
+    case value(UnsafeRawBufferPointer, expiresAt: UInt64)
+    case separated(BlobReference, expiresAt: UInt64)
+    case merged([UInt8], expiresAt: UInt64)
+}
+
+/// Looks one key up in one view.
+struct PointLookup {
+    let tree: Tree
+    let key: UnsafeRawBufferPointer
+    let snapshot: SequenceNumber
+    private let hash: UInt64
+    private var chain: MergeChain?
+    private var outcome = Resolution.absent
+
+    init(tree: Tree, key: UnsafeRawBufferPointer, snapshot: SequenceNumber) {
+        self.tree = tree
+        self.key = key
+        self.snapshot = snapshot
+        hash = KeyHash.of(key)
+    }
+
+    /// - Parameter now: asked only if an expiry has to be judged.
+    mutating func resolve(in view: ReadView, now: () -> UInt64) throws(ApusError) -> Resolution {
+        let inMemory = try view.anyMemtable { (memtable) throws(ApusError) in try visit(memtable) }
+        if !inMemory {
+            _ = try view.levels.anyTable(for: key) { (table) throws(ApusError) in try visit(table) }
+        }
+        if let chain {
+            let folded = try fold(chain)
+            return folded.expiresAt != 0 && folded.expiresAt <= now()
+                ? .absent : .merged(folded.value, expiresAt: folded.expiresAt)
+        }
+        switch outcome {
+        case .value(_, let expiresAt) where expiresAt != 0 && expiresAt <= now(): return .absent
+        case .separated(_, let expiresAt) where expiresAt != 0 && expiresAt <= now(): return .absent
+        default: return outcome
+        }
+    }
+
+    /// True if the search ends here.
+    private mutating func visit(_ memtable: Memtable) throws(ApusError) -> Bool {
+        let covered = memtable.rangeDeletions?.newestSequence(covering: key, atMost: snapshot) ?? .zero
+        return try consume(covered) { (seek) throws(ApusError) in memtable.find(key, seek) }
+    }
+
+    private mutating func visit(_ table: Table) throws(ApusError) -> Bool {
+        var covered = SequenceNumber.zero
+        if table.metadata.rangeDeletionCount > 0 {
+            covered = try table.rangeDeletions()?.newestSequence(covering: key, atMost: snapshot) ?? .zero
+        }
+        return try consume(covered) { (seek) throws(ApusError) in
+            try table.find(key, hash: hash, seek, fill: true)
+        }
+    }
+
+    @inline(__always)
+    private mutating func consume(
+        _ covered: SequenceNumber, _ find: (Trailer) throws(ApusError) -> FoundEntry?
+    ) throws(ApusError) -> Bool {
+        var seek = Trailer.seek(snapshot)
+        while let found = try find(seek) {
+            if found.trailer.sequence <= covered { return true }
+            switch EntryPayload(found.trailer, found.payload) {
+            case .value(let value, let expiresAt):
+                outcome = .value(value, expiresAt: expiresAt)
+                return true
+            case .separated(let reference, let expiresAt):
+                outcome = .separated(reference, expiresAt: expiresAt)
+                return true
+            case .deletion:
+                return true
+            case .merge(let operand, let writtenAt, let expiresAt):
+                if chain == nil { chain = MergeChain() }
+                chain!.add(operand: operand, writtenAt: writtenAt, expiresAt: expiresAt)
+                guard found.trailer.sequence > SequenceNumber(1) else { return true }
+                seek = .seek(SequenceNumber(found.trailer.sequence.rawValue - 1))
+            case .rangeDeletion, nil:
+                throw ApusError(.corruption, "an entry of keyspace \"\(tree.name)\" has a malformed payload")
+            }
+        }
+        return covered != .zero
+    }
+
+    private func fold(_ chain: MergeChain) throws(ApusError) -> (value: [UInt8], expiresAt: UInt64) {
+        switch outcome {
+        case .absent, .merged:
+            return try chain.resolve(base: nil, key: key, mergeOperator: tree.mergeOperator)
+        case .value(let value, let expiresAt):
+            return try chain.resolve(base: (value, expiresAt), key: key, mergeOperator: tree.mergeOperator)
+        case .separated(let reference, let expiresAt):
+            let value = try tree.blobs.value(of: reference)
+            return try value.withBytes { (value) throws(ApusError) in
+                try chain.resolve(base: (value, expiresAt), key: key, mergeOperator: tree.mergeOperator)
+            }
+        }
+    }
+}
