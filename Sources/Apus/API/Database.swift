@@ -152,10 +152,8 @@ public final class Database: Sendable {
             throw ApusError(.invalidArgument, "keyspace \"\(tree.name)\" belongs to another database")
         }
         if batch.isEmpty { return nil }
-        var sealed = batch
-        sealed.seal()
         return CommitRequest(
-            .write(sealed, validate: validate), durability: durability ?? engine.options.durability,
+            .write(batch, validate: validate), durability: durability ?? engine.options.durability,
             completion: completion)
     }
 

@@ -144,7 +144,12 @@ extension WriteBatch {
         encoded.appendVarint(UInt64(tree.id))
         encoded.appendLengthPrefixed(key)
         encoded.appendVarint(UInt64(payloadByteCount))
-        count += 1
+        setCount(count + 1)
+    }
+
+    private mutating func setCount(_ newCount: Int) {
+        count = newCount
+        encoded.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(newCount).littleEndian, as: UInt32.self) }
     }
 
     private mutating func check(_ key: UnsafeRawBufferPointer) -> Bool {
@@ -179,13 +184,6 @@ extension WriteBatch {
         encoded.append(contentsOf: entry.payload)
     }
 
-    /// Writes the count into its place. Called once, before the bytes go to the log.
-    mutating func seal() {
-        withUnsafeBytes(of: UInt32(count).littleEndian) { source in
-            for index in 0..<4 { encoded[index] = source[index] }
-        }
-    }
-
     // MARK: Positions and entries
 
     /// A point in the batch that it can be cut back to.
@@ -201,15 +199,17 @@ extension WriteBatch {
     mutating func truncate(to position: Position) {
         precondition(position.count <= count, "the position is not one of this batch")
         encoded.removeSubrange(position.byteCount...)
-        count = position.count
+        setCount(position.count)
         firstError = position.firstError
     }
 
+    /// True if nothing of the batch is logged. A batch that touches other keyspaces too is logged whole; recovery
+    /// skips the entries of ephemeral ones.
+    var isEphemeral: Bool { trees.allSatisfy(\.isEphemeral) }
+
     /// Calls `body` with a function that returns one entry after the other.
     func withEntries<Result>(_ body: (() -> BatchEntry?) -> Result) -> Result {
-        var sealed = self
-        sealed.seal()
-        return sealed.encoded.withUnsafeBytes { bytes in
+        encoded.withUnsafeBytes { bytes in
             do {
                 var cursor = try BatchCursor(bytes)
                 return body { try! cursor.next() }

@@ -13,6 +13,8 @@ import Logging
 import Synchronization
 
 final class Engine: Sendable {
+    /// Tells databases of one process apart.
+    let id: UInt64
     let directory: String
     let options: Options
     let tuning: Tuning
@@ -33,7 +35,7 @@ final class Engine: Sendable {
     let committer: Committer
     let pipeline: CommitPipeline
     let visible: Atomic<UInt64>
-    let nextFileNumber: Atomic<UInt64>
+    let nextFileNumber: FileNumberSource
     /// True from the start of `close`: background jobs stop at their next check.
     let isClosing = Atomic(false)
     private let lock: Mutex<(any FileLock)?>
@@ -42,6 +44,7 @@ final class Engine: Sendable {
         _ parts: EngineParts, structure: Structure, manifest: ManifestWriter?, committer: Committer,
         lastSequence: SequenceNumber
     ) {
+        id = parts.id
         directory = parts.directory
         options = parts.options
         tuning = parts.tuning
@@ -53,7 +56,7 @@ final class Engine: Sendable {
         arenas = parts.arenas
         blobs = parts.blobs
         obsoleteFiles = parts.obsoleteFiles
-        nextFileNumber = Atomic(parts.nextFileNumber)
+        nextFileNumber = parts.nextFileNumber
         lock = Mutex(parts.lock)
         visible = Atomic(lastSequence.rawValue)
         self.structure = Monitor(structure)
@@ -71,10 +74,10 @@ final class Engine: Sendable {
 
     var logger: Logger { options.logger }
 
-    func path(_ name: FileName) -> String { directory + "/" + name.description }
+    func path(_ name: FileName) -> String { name.path(in: directory) }
 
     func allocateFileNumber() -> FileNumber {
-        nextFileNumber.wrappingAdd(1, ordering: .relaxed).oldValue
+        nextFileNumber.take()
     }
 
     var visibleSequence: SequenceNumber { SequenceNumber(visible.load(ordering: .acquiring)) }
@@ -112,6 +115,7 @@ private final class WeakEngine: @unchecked Sendable {
 
 /// What is made before the engine itself while a database is opened.
 struct EngineParts {
+    var id: UInt64
     var directory: String
     var options: Options
     var tuning: Tuning
@@ -123,6 +127,17 @@ struct EngineParts {
     var arenas: ArenaPool
     var blobs: BlobStore
     var obsoleteFiles: ObsoleteFiles
-    var nextFileNumber: FileNumber
+    var nextFileNumber: FileNumberSource
     var lock: (any FileLock)?
+}
+
+/// The one counter behind all file names.
+final class FileNumberSource: Sendable {
+    private let counter: Atomic<UInt64>
+
+    /// - Parameter next: larger than every number used so far.
+    init(next: FileNumber) { counter = Atomic(next) }
+
+    func take() -> FileNumber { counter.wrappingAdd(1, ordering: .relaxed).oldValue }
+    var next: FileNumber { counter.load(ordering: .relaxed) }
 }

@@ -18,7 +18,7 @@ final class ObsoleteFiles: Sendable {
 
     /// Removes the file soon. A failure is ignored: the next open finds and removes the orphan.
     func remove(_ name: FileName) {
-        let path = directory + "/" + name.description
+        let path = name.path(in: directory)
         scheduler.run(.maintenance) { [fileSystem] in
             try? fileSystem.remove(path)
         }

@@ -5,6 +5,7 @@ import ApusIO
 
 struct Structure {
     var trees: [UInt32: TreeState] = [:]
+    var nextKeyspaceID: UInt32 = 1
     var snapshots = SnapshotList()
     /// Background jobs that have been scheduled or are running.
     var flushJobs = 0
@@ -12,6 +13,8 @@ struct Structure {
     /// Set while the device is full: background work waits, writers get an error instead of a stall.
     var spaceError: ApusError?
     var isClosing = false
+    /// Number of the last `compact(range)`.
+    var lastRequestID: UInt64 = 0
 
     func tree(named name: String) -> TreeState? {
         trees.values.first { $0.tree.name == name }
@@ -26,26 +29,28 @@ struct TreeState {
     /// Keeps the blob files of `version` until no reader needs them.
     var blobFiles: [FileNumber: ObsoleteFiles.Lease] = [:]
     var isFlushing = false
-    /// Tables that a running compaction reads.
-    var busy: Set<FileNumber> = []
-    /// Ranges that `compact(range)` still has to bring down.
-    var manualCompactions: [ManualCompaction] = []
+    /// What running compactions occupy.
+    var running: [CompactionFootprint] = []
+    /// Requests of `compact(range)` that are not done yet.
+    var manualCompactions: [UInt64: ManualCompaction] = [:]
     /// Compaction of this tree stopped because one of its files is damaged.
     var compactionError: ApusError?
 
     var sealed: ArraySlice<Memtable> { memtables.dropFirst() }
 
+    /// What compaction decides by.
+    var summary: TreeSummary {
+        TreeSummary(levels: version.levels.map { $0.map(\.metadata) }, blobFiles: version.blobFiles)
+    }
+
+    /// Which keyspace compaction serves first: requests, then pressure, then level-0 tables.
+    var urgency: Int {
+        (manualCompactions.isEmpty ? 0 : 1 << 24) + Int(tree.pressure.load(ordering: .relaxed)) << 12
+            + version.levels[0].count
+    }
+
     /// Publishes the current memtables and version to readers.
     func publish() {
         tree.replaceView(memtables: memtables, version: version, blobFiles: Array(blobFiles.values))
     }
-}
-
-/// A `compact(range)` in progress.
-struct ManualCompaction {
-    let id: UInt64
-    /// Inclusive; nil = from the first key.
-    let lower: [UInt8]?
-    /// Exclusive; nil = to the last key.
-    let upper: [UInt8]?
 }

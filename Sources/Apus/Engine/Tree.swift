@@ -19,6 +19,10 @@ final class Tree: @unchecked Sendable {
     private let timeToLive: Atomic<UInt64>
     private let dropped = Atomic(false)
     let isEphemeral: Bool
+    /// Tells databases of one process apart.
+    let engineID: UInt64
+    /// How far compaction is behind, see `WriteThrottle`.
+    let pressure = Atomic<UInt32>(0)
     /// The memtable that the commit leader inserts into. Touched only by the leader, which alone replaces it.
     @exclusivity(unchecked) nonisolated(unsafe) var active: Memtable
 
@@ -29,8 +33,10 @@ final class Tree: @unchecked Sendable {
 
     init(
         id: UInt32, name: String, settings: KeyspaceSettings, mergeOperator: (any MergeOperator)?,
-        clock: EngineClock, blobs: any BlobSource, epochs: EpochDomain, active: Memtable, view: ReadView
+        engineID: UInt64, clock: EngineClock, blobs: any BlobSource, epochs: EpochDomain, active: Memtable,
+        view: ReadView
     ) {
+        self.engineID = engineID
         self.id = id
         self.name = name
         self.clock = clock
@@ -39,7 +45,7 @@ final class Tree: @unchecked Sendable {
         self.active = active
         isEphemeral = settings.isEphemeral
         viewPointer = Atomic(UnsafeRawPointer(Unmanaged.passRetained(view).toOpaque()))
-        timeToLive = Atomic(settings.timeToLiveMilliseconds)
+        timeToLive = Atomic(settings.timeToLive)
         configuration = Mutex(Configuration(settings: settings, mergeOperator: mergeOperator))
     }
 
@@ -57,7 +63,7 @@ final class Tree: @unchecked Sendable {
             $0.settings = settings
             if let mergeOperator { $0.mergeOperator = mergeOperator }
         }
-        timeToLive.store(settings.timeToLiveMilliseconds, ordering: .relaxed)
+        timeToLive.store(settings.timeToLive, ordering: .relaxed)
     }
 
     /// When an entry written now expires, in milliseconds since 1970; 0 for never.

@@ -9,6 +9,8 @@ struct Tuning: Sendable {
     /// Uncompressed size at which a table's data block is closed.
     var blockByteCount = 4 << 10
     var levels = LevelPolicy()
+    /// Compactions that run at once. Each is given a thread by the scheduler.
+    var maximumCompactions = 1
     /// Level-0 tables at which writers are slowed down, and stopped.
     var levelZeroSlowdown = 12
     var levelZeroStop = 36

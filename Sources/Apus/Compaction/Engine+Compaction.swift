@@ -1,0 +1,258 @@
+// Running compactions: which keyspace is served next, how many run at once, and what becomes of their results. What to
+// compact is decided by CompactionPicker, how by CompactionJob.
+
+import ApusIO
+
+extension Engine {
+    /// Has background jobs do whatever compaction is due.
+    func scheduleCompaction() {
+        let jobs = structure.withLock { structure in
+            guard !structure.isClosing, structure.spaceError == nil else { return 0 }
+            let count = tuning.maximumCompactions - structure.compactionJobs
+            structure.compactionJobs += Swift.max(0, count)
+            return Swift.max(0, count)
+        }
+        for _ in 0..<jobs {
+            environment.scheduler.run(.compaction) { [weak self] in self?.runCompactions() }
+        }
+    }
+
+    private func runCompactions() {
+        while let work = nextCompaction() {
+            do throws(ApusError) {
+                try perform(work)
+                finish(work)
+            } catch {
+                finish(work)
+                backgroundFailed(error, compacting: work.id)
+                if error.kind != .corruption { break }
+            }
+        }
+        structure.withLock { $0.compactionJobs -= 1 }
+        structure.broadcast()
+    }
+
+    /// A choice on its way.
+    private struct CompactionWork {
+        let id: UInt32
+        let state: TreeState
+        let choice: CompactionChoice
+        let plan: CompactionPlan?
+    }
+
+    /// Picks the most urgent work of all keyspaces and marks its tables as taken.
+    private func nextCompaction() -> CompactionWork? {
+        guard health.error == nil else { return nil }
+        let retention = retention()
+        let moment = CompactionMoment(
+            now: retention.now, expiryHorizon: retention.expiryHorizon, oldestSnapshot: retention.snapshots[0])
+        return structure.withLock { structure in
+            guard !structure.isClosing, structure.spaceError == nil else { return nil }
+            // The keyspace under the highest pressure first.
+            let states = structure.trees.values.filter { $0.compactionError == nil }
+                .sorted { ($0.urgency, $0.tree.id) > ($1.urgency, $1.tree.id) }
+            for state in states {
+                guard let choice = choose(state, at: moment) else { continue }
+                let plan: CompactionPlan? =
+                    switch choice {
+                    case .merge(let plan), .move(let plan): plan
+                    case .drop, .nothing: nil
+                    }
+                let footprint = plan?.footprint ?? Self.footprint(of: choice)
+                structure.trees[state.tree.id]!.running.append(footprint)
+                return CompactionWork(id: state.tree.id, state: state, choice: choice, plan: plan)
+            }
+            return nil
+        }
+    }
+
+    private func choose(_ state: TreeState, at moment: CompactionMoment) -> CompactionChoice? {
+        let settings = state.tree.settings
+        if case .fifo(let maximumByteCount, let maximumAge) = settings.style {
+            let choice = RetentionPicker(maximumByteCount: maximumByteCount, maximumAge: maximumAge)
+                .choose(state.summary, running: state.running, now: moment.now)
+            return choice == .nothing ? nil : choice
+        }
+        let picker = CompactionPicker(policy: levelPolicy(settings))
+        let summary = state.summary
+        for request in state.manualCompactions.values {
+            if case .run(let choice) = picker.nextStep(
+                of: request, summary, running: state.running, at: moment), choice != .nothing
+            {
+                return choice
+            }
+        }
+        let choice = picker.choose(summary, running: state.running, at: moment)
+        return choice == .nothing ? nil : choice
+    }
+
+    func levelPolicy(_ settings: KeyspaceSettings) -> LevelPolicy {
+        var policy = tuning.levels
+        policy.rewritesIntoLastLevel = settings.bottomCodec != settings.codec
+        return policy
+    }
+
+    private static func footprint(of choice: CompactionChoice) -> CompactionFootprint {
+        guard case .drop(let level, let tables) = choice, let bounds = KeyBounds.of(tables) else {
+            preconditionFailure("a choice to do nothing is not run")
+        }
+        return CompactionFootprint(numbers: Set(tables.map(\.number)), targetLevel: level, bounds: bounds)
+    }
+
+    private func finish(_ work: CompactionWork) {
+        let footprint = work.plan?.footprint ?? Self.footprint(of: work.choice)
+        structure.withLock { structure in
+            if let index = structure.trees[work.id]?.running.firstIndex(of: footprint) {
+                structure.trees[work.id]!.running.remove(at: index)
+            }
+        }
+        structure.broadcast()
+    }
+
+    // MARK: - One compaction
+
+    private func perform(_ work: CompactionWork) throws(ApusError) {
+        let start = clock.monotonicNanoseconds()
+        var edit = VersionEdit()
+        var output: CompactionOutput?
+        switch work.choice {
+        case .nothing:
+            return
+        case .move(let plan):
+            for input in plan.inputs {
+                for table in input.tables {
+                    edit.changes.append(.tableRemoved(work.id, level: input.level, table.number))
+                    edit.changes.append(.tableAdded(work.id, level: plan.targetLevel, table))
+                }
+            }
+        case .drop(let level, let tables):
+            for table in tables { edit.changes.append(.tableRemoved(work.id, level: level, table.number)) }
+        case .merge(let plan):
+            let merged = try merge(plan, work.state)
+            output = merged
+            for input in plan.inputs {
+                for table in input.tables {
+                    edit.changes.append(.tableRemoved(work.id, level: input.level, table.number))
+                }
+            }
+            for metadata in merged.tables {
+                edit.changes.append(.tableAdded(work.id, level: plan.targetLevel, metadata))
+            }
+            for metadata in merged.blobFiles { edit.changes.append(.blobAdded(work.id, metadata)) }
+        }
+        do {
+            try dropUnreferencedBlobFiles(&edit, work)
+            try install(edit, in: work.id) { _ in }
+        } catch {
+            if let output, error.kind == .closed || error.kind == .outOfSpace { removeOutputs(output) }
+            throw error
+        }
+        report(work, output, nanoseconds: clock.monotonicNanoseconds() &- start)
+    }
+
+    private func merge(_ plan: CompactionPlan, _ state: TreeState) throws(ApusError) -> CompactionOutput {
+        let retention = retention()
+        var tables: [FileNumber: Table] = [:]
+        for table in state.version.levels.joined() { tables[table.metadata.number] = table }
+        var cursors: [EntryCursor] = []
+        var rangeDeletions: [RangeDeletions] = []
+        for input in plan.inputs {
+            let inputs = input.tables.map { tables[$0.number]! }
+            for table in inputs where table.metadata.rangeDeletionCount > 0 {
+                if let deletions = try table.rangeDeletions() { rangeDeletions.append(deletions) }
+            }
+            if input.level == 0 {
+                cursors += inputs.map { $0.makeCursor(fillCache: false, readahead: true) }
+            } else {
+                cursors.append(LevelCursor(inputs, fillCache: false))
+            }
+        }
+        let summary = state.summary
+        let job = CompactionJob(
+            inputs: cursors, rangeDeletions: rangeDeletions, targetLevel: plan.targetLevel,
+            elision: plan.elision(in: summary), grandparents: plan.grandparents(in: summary),
+            collectedBlobFiles: plan.collectedBlobFiles)
+        return try job.run(compactionContext(state.tree, retention: retention, targetLevel: plan.targetLevel))
+    }
+
+    /// Blob files that lose their last reference go with the same edit.
+    private func dropUnreferencedBlobFiles(_ edit: inout VersionEdit, _ work: CompactionWork) throws(ApusError) {
+        let current = structure.withLock { $0.trees[work.id] }
+        guard let current, !current.version.blobFiles.isEmpty else { return }
+        var summary = current.summary
+        for change in edit.changes {
+            switch change {
+            case .tableRemoved(_, let level, let number): summary.levels[level].removeAll { $0.number == number }
+            default: break
+            }
+        }
+        for change in edit.changes {
+            if case .tableAdded(_, let level, let metadata) = change { summary.levels[level].append(metadata) }
+        }
+        for number in BlobCollector.unreferenced(summary) {
+            edit.changes.append(.blobRemoved(work.id, number))
+        }
+    }
+
+    private func report(_ work: CompactionWork, _ output: CompactionOutput?, nanoseconds: UInt64) {
+        let level: Int
+        let inputs: Int
+        switch work.choice {
+        case .merge(let plan), .move(let plan): (level, inputs) = (plan.targetLevel, plan.tables.count)
+        case .drop(let dropped, let tables): (level, inputs) = (dropped, tables.count)
+        case .nothing: return
+        }
+        counters.recordCompaction(output)
+        emit(
+            .compaction(
+                Event.Work(
+                    keyspace: work.state.tree.name, level: level, inputTables: inputs,
+                    outputTables: output?.tables.count ?? 0, bytesRead: output?.bytesRead ?? 0,
+                    bytesWritten: output?.bytesWritten ?? 0, duration: .nanoseconds(Int64(clamping: nanoseconds)))))
+    }
+
+    // MARK: - On request
+
+    /// Brings everything in `range` down to the last level and waits for it.
+    func compact(_ range: KeyRange, only tree: Tree?) throws(ApusError) {
+        try flush()
+        let id = nextRequestID()
+        let request = ManualCompaction(
+            from: range.lower, to: range.upper, sequence: visibleSequence, nextFileNumber: nextFileNumber.next)
+        structure.withLock { structure in
+            for key in structure.trees.keys where tree == nil || tree!.id == key {
+                guard structure.trees[key]!.tree.settings.style == .leveled else { continue }
+                structure.trees[key]!.manualCompactions[id] = request
+            }
+        }
+        defer { structure.withLock { structure in forget(id, &structure) } }
+        scheduleCompaction()
+        try waitForBackground { structure in
+            // Asked whenever a compaction has ended: what is done is forgotten, what is not gets its next step.
+            structure.trees.values.allSatisfy { state in
+                guard state.manualCompactions[id] != nil else { return true }
+                if state.compactionError != nil { return true }
+                let moment = CompactionMoment(
+                    now: self.clock.now(), expiryHorizon: structure.snapshots.oldestTime(or: self.clock.now()),
+                    oldestSnapshot: structure.snapshots.sequences().first ?? self.visibleSequence)
+                let picker = CompactionPicker(policy: self.levelPolicy(state.tree.settings))
+                return picker.nextStep(of: request, state.summary, running: state.running, at: moment) == .done
+            }
+        }
+        let damaged = structure.withLock { structure in
+            structure.trees.values.first { (tree == nil || $0.tree === tree!) && $0.compactionError != nil }
+        }
+        if let error = damaged?.compactionError { throw error }
+    }
+
+    private func forget(_ id: UInt64, _ structure: inout Structure) {
+        for key in structure.trees.keys { structure.trees[key]!.manualCompactions[id] = nil }
+    }
+
+    private func nextRequestID() -> UInt64 {
+        structure.withLock { structure in
+            structure.lastRequestID += 1
+            return structure.lastRequestID
+        }
+    }
+}

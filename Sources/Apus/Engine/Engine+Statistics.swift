@@ -1,0 +1,51 @@
+// Collects the figures of `Statistics`.
+
+import ApusIO
+
+extension Engine {
+    func statistics() -> Statistics {
+        var statistics = Statistics()
+        let (states, snapshots) = structure.withLock { ($0.trees.values.sorted { $0.tree.name < $1.tree.name }, $0.snapshots.count) }
+        statistics.keyspaces = states.map(keyspaceStatistics)
+        statistics.openSnapshots = snapshots
+        statistics.memtableByteCount = statistics.keyspaces.reduce(0) { $0 + $1.memtableByteCount }
+        statistics.lastSequence = visibleSequence.rawValue
+        counters.fill(&statistics)
+        let cache = cache.statistics
+        statistics.cacheHits = cache.hits
+        statistics.cacheMisses = cache.misses
+        statistics.cacheByteCount = cache.byteCount
+        statistics.cacheCapacity = cache.capacity
+        if let segments = committer.log?.segments {
+            statistics.logSegments = segments.count
+            statistics.logByteCount = segments.reduce(0) { $0 + $1.byteCount }
+        }
+        return statistics
+    }
+
+    private func keyspaceStatistics(_ state: TreeState) -> Statistics.Keyspace {
+        let summary = state.summary
+        let isLeveled = state.tree.settings.style == .leveled
+        let picker = CompactionPicker(policy: levelPolicy(state.tree.settings))
+        let scores = isLeveled ? picker.scores(summary) : summary.levels.map { _ in 0 }
+        let levels = summary.levels.enumerated().map { number, tables in
+            Statistics.Level(
+                number: number, tables: tables.count, byteCount: tables.totalByteCount,
+                entries: tables.reduce(0) { $0 + $1.entryCount }, deletions: tables.reduce(0) { $0 + $1.deletionCount },
+                score: scores[number])
+        }
+        let total = levels.reduce(0) { $0 + $1.byteCount }
+        let last = levels.last { $0.byteCount > 0 }?.byteCount ?? 0
+        let blobBytes = summary.blobFiles.reduce(0) { $0 + $1.recordByteCount }
+        let liveBlobBytes = BlobCollector.liveByteCounts(summary).values.reduce(0, +)
+        return Statistics.Keyspace(
+            name: state.tree.name, levels: levels, blobFiles: summary.blobFiles.count, blobByteCount: blobBytes,
+            blobGarbageByteCount: blobBytes - Swift.min(blobBytes, liveBlobBytes),
+            unflushedEntries: state.memtables.reduce(0) { $0 + $1.entryCount },
+            memtableByteCount: state.memtables.reduce(0) { $0 + $1.byteCount },
+            compactionDebt: isLeveled ? picker.debt(summary) : 0,
+            readAmplification: state.memtables.count + levels[0].tables
+                + levels.dropFirst().count { $0.tables > 0 },
+            spaceAmplification: last == 0 ? 1 : Double(total) / Double(last))
+    }
+}

@@ -1,0 +1,184 @@
+// Sealed memtables become tables of level 0. A flush is a compaction whose inputs are memtables: what no reader needs
+// any more is not even written.
+
+import ApusIO
+
+extension Engine {
+    /// Has a background job flush whatever is sealed.
+    func scheduleFlush() {
+        let isNeeded = structure.withLock { structure in
+            guard !structure.isClosing, structure.flushJobs == 0 else { return false }
+            guard structure.trees.values.contains(where: { !$0.isFlushing && !$0.sealed.isEmpty }) else { return false }
+            structure.flushJobs += 1
+            return true
+        }
+        guard isNeeded else { return }
+        environment.scheduler.run(.flush) { [weak self] in self?.runFlushes() }
+    }
+
+    /// Tries background work again after the device was full.
+    func scheduleRetry() {
+        structure.withLock { $0.spaceError = nil }
+        scheduleFlush()
+        scheduleCompaction()
+    }
+
+    private func runFlushes() {
+        while let id = nextFlush() {
+            do throws(ApusError) {
+                try flush(id)
+            } catch {
+                backgroundFailed(error)
+                break
+            }
+        }
+        structure.withLock { $0.flushJobs -= 1 }
+        structure.broadcast()
+        // What was sealed between the last look and the decrement has nobody else to flush it.
+        if structure.withLock({ $0.spaceError == nil }) && health.error == nil { scheduleFlush() }
+    }
+
+    private func nextFlush() -> UInt32? {
+        structure.withLock { structure in
+            let candidate = structure.trees.values.filter { !$0.isFlushing && !$0.sealed.isEmpty }
+                .min { $0.sealed.last!.firstSequence < $1.sealed.last!.firstSequence }
+            guard let candidate, structure.spaceError == nil else { return nil }
+            structure.trees[candidate.tree.id]!.isFlushing = true
+            return candidate.tree.id
+        }
+    }
+
+    /// Flushes every sealed memtable that the keyspace has now.
+    private func flush(_ id: UInt32) throws(ApusError) {
+        defer { structure.withLock { $0.trees[id]?.isFlushing = false } }
+        let state = structure.withLock { $0.trees[id] }
+        guard let state, !state.sealed.isEmpty else { return }
+        let memtables = Array(state.sealed)
+        let start = clock.monotonicNanoseconds()
+        let output = try write(memtables, of: state.tree)
+        var edit = VersionEdit()
+        for metadata in output.tables { edit.changes.append(.tableAdded(id, level: 0, metadata)) }
+        for metadata in output.blobFiles { edit.changes.append(.blobAdded(id, metadata)) }
+        let last = memtables.map(\.lastSequence).max()!
+        edit.changes.append(.flushedSequence(id, last))
+        do {
+            try install(edit, in: id) { state in
+                state.memtables.removeAll { memtable in memtables.contains { $0 === memtable } }
+            }
+        } catch {
+            // After a failed append nobody knows whether the manifest names the outputs: they stay.
+            if error.kind == .closed || error.kind == .outOfSpace { removeOutputs(output) }
+            if error.kind == .closed { return }
+            throw error
+        }
+        counters.recordFlush(output)
+        emit(
+            .flush(
+                Event.Work(
+                    keyspace: state.tree.name, level: 0, inputTables: memtables.count,
+                    outputTables: output.tables.count, bytesRead: 0, bytesWritten: output.bytesWritten,
+                    duration: .nanoseconds(Int64(clamping: clock.monotonicNanoseconds() &- start)))))
+        scheduleLogRelease()
+        scheduleCompaction()
+    }
+
+    /// Writes memtables (newest first) as level-0 tables.
+    func write(_ memtables: [Memtable], of tree: Tree) throws(ApusError) -> CompactionOutput {
+        let retention = retention()
+        let cursors: [EntryCursor] = memtables.map { $0.makeCursor() }
+        let job = CompactionJob(
+            inputs: cursors, rangeDeletions: memtables.compactMap(\.rangeDeletions), targetLevel: 0,
+            elision: nil, grandparents: [], collectedBlobFiles: [])
+        return try job.run(compactionContext(tree, retention: retention, targetLevel: 0))
+    }
+
+    func removeOutputs(_ output: CompactionOutput) {
+        for table in output.tables { obsoleteFiles.remove(.table(table.number)) }
+        for blob in output.blobFiles { obsoleteFiles.remove(.blob(blob.number)) }
+    }
+
+    /// A background job failed. Out of space pauses background work until it is tried again; damage in a table stops
+    /// compaction of its keyspace; anything else is final for writes.
+    func backgroundFailed(_ error: ApusError, compacting id: UInt32? = nil) {
+        switch error.kind {
+        case .closed:
+            return
+        case .outOfSpace:
+            logger.warning("background work waits for space", metadata: ["reason": "\(error)"])
+            structure.withLock { $0.spaceError = error }
+            emit(.error(error))
+            environment.scheduler.run(.maintenance, after: 1_000_000_000) { [weak self] in self?.scheduleRetry() }
+        case .corruption where id != nil, .unsupportedFormat where id != nil:
+            logger.error("compaction stopped", metadata: ["reason": "\(error)"])
+            structure.withLock { $0.trees[id!]?.compactionError = error }
+            emit(.error(error))
+        default:
+            fail(error)
+        }
+        structure.broadcast()
+    }
+
+    // MARK: - Letting go of the log
+
+    /// Has the leader find out which segments nobody needs any more: only it knows that no commit is on its way from
+    /// the log to a memtable.
+    private func scheduleLogRelease() {
+        pipeline.enqueue(
+            CommitRequest(
+                .exclusive { [weak self] () throws(ApusError) in
+                    guard let self, let log = self.committer.log else { return }
+                    let segments = log.release(through: self.oldestUnflushed())
+                    guard !segments.isEmpty else { return }
+                    self.environment.scheduler.run(.maintenance) { [weak self] in self?.retire(segments) }
+                }, completion: { _ in }))
+    }
+
+    /// The last sequence number below which every logged entry is in a table. Called by the leader.
+    private func oldestUnflushed() -> SequenceNumber {
+        structure.withLock { structure in
+            var oldest = committer.lastSequence
+            for state in structure.trees.values where !state.tree.isEphemeral {
+                for memtable in state.memtables where !memtable.isEmpty {
+                    oldest = Swift.min(oldest, SequenceNumber(memtable.firstSequence.rawValue - 1))
+                }
+            }
+            return oldest
+        }
+    }
+
+    private func retire(_ segments: [LogSegment]) {
+        guard let log = committer.log else { return }
+        do throws(ApusError) {
+            try record(VersionEdit(segments.map { .logDeleted($0.number) }))
+            try log.retire(segments)
+        } catch {
+            // The segments stay in the directory and in the manifest; the next open replays what is already in tables
+            // and skips it.
+            logger.warning("log segments could not be removed", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    // MARK: - On request
+
+    /// Seals every memtable and waits until all of them are tables.
+    func flush() throws(ApusError) {
+        var sealed: [Memtable] = []
+        try pipeline.perform(
+            CommitRequest(
+                .exclusive { () throws(ApusError) in
+                    try self.health.check()
+                    for tree in self.structure.withLock({ $0.trees.values.map(\.tree) }) where !tree.active.isEmpty {
+                        self.seal(tree)
+                    }
+                    sealed = self.structure.withLock { $0.trees.values.flatMap { Array($0.sealed) } }
+                }))
+        guard !sealed.isEmpty else { return }
+        scheduleFlush()
+        let waiting = sealed
+        try waitForBackground { structure in
+            !structure.trees.values.contains { state in
+                state.sealed.contains { memtable in waiting.contains { $0 === memtable } }
+            }
+        }
+    }
+}
