@@ -18,6 +18,8 @@ public struct WriteBatch: Sendable {
     /// The keyspaces concerned, each once.
     private(set) var trees: [Tree] = []
     private(set) var firstError: ApusError?
+    /// Where the merge operands' "written at" stands in `encoded`.
+    private var mergeTimeOffsets: [Int] = []
 
     public init() {}
 
@@ -130,6 +132,7 @@ extension WriteBatch {
             return fail("merge: keyspace \"\(keyspace.name)\" has no merge operator")
         }
         append(.mergeOperand, keyspace.tree, key, payloadByteCount: 16 + operand.count)
+        mergeTimeOffsets.append(encoded.count)
         encoded.appendLittleEndian(keyspace.tree.clock.now())
         encoded.appendLittleEndian(keyspace.tree.expiryTime(expiry))
         encoded.append(contentsOf: operand)
@@ -199,6 +202,7 @@ extension WriteBatch {
     mutating func truncate(to position: Position) {
         precondition(position.count <= count, "the position is not one of this batch")
         encoded.removeSubrange(position.byteCount...)
+        mergeTimeOffsets.removeAll { $0 >= position.byteCount }
         setCount(position.count)
         firstError = position.firstError
     }
@@ -206,6 +210,16 @@ extension WriteBatch {
     /// True if nothing of the batch is logged. A batch that touches other keyspaces too is logged whole; recovery
     /// skips the entries of ephemeral ones.
     var isEphemeral: Bool { trees.allSatisfy(\.isEphemeral) }
+
+    /// Sets the time at which the batch's merge operands count as written: that of the commit, so that no operand can
+    /// claim to be older than an expiry that readers and compaction have already acted on.
+    mutating func stampMerges(_ now: () -> UInt64) {
+        guard !mergeTimeOffsets.isEmpty else { return }
+        let time = now().littleEndian
+        encoded.withUnsafeMutableBytes { bytes in
+            for offset in mergeTimeOffsets { bytes.storeBytes(of: time, toByteOffset: offset, as: UInt64.self) }
+        }
+    }
 
     /// Calls `body` with a function that returns one entry after the other.
     func withEntries<Result>(_ body: (() -> BatchEntry?) -> Result) -> Result {

@@ -7,6 +7,13 @@ import ApusIO
 /// names the file and the offset.
 struct DecodingFailure: Error {
     var what: String
+    /// An error of the engine that ended the decoding, if it was not the bytes.
+    var underlying: ApusError?
+
+    init(what: String, underlying: ApusError? = nil) {
+        self.what = what
+        self.underlying = underlying
+    }
 }
 
 /// A cursor over bytes that outlive it.

@@ -64,6 +64,7 @@ final class CommitPipeline: Sendable {
     private struct Queue {
         var pending: [CommitRequest] = []
         var isLed = false
+        var isFinished = false
     }
 
     private enum Turn {
@@ -73,6 +74,8 @@ final class CommitPipeline: Sendable {
 
     /// A group grows to this size at most, so that the first request of it does not wait for megabytes of others.
     private static let groupByteCount = 1 << 20
+
+    private static let closed = ApusError(.closed, "the database is closed")
 
     private let queue = Monitor(Queue())
     private let scheduler: any Scheduler
@@ -85,7 +88,8 @@ final class CommitPipeline: Sendable {
 
     /// Performs `request` and returns when it is done. Never called from a background job (see `enqueue`).
     func perform(_ request: CommitRequest) throws(ApusError) {
-        var group: [CommitRequest]? = queue.withLock { queue in
+        var group: [CommitRequest]? = try queue.withLock { (queue) throws(ApusError) in
+            if queue.isFinished { throw Self.closed }
             if !queue.isLed && queue.pending.isEmpty {
                 queue.isLed = true
                 return [request]
@@ -114,11 +118,31 @@ final class CommitPipeline: Sendable {
 
     /// Performs `request` some time later and calls its completion. Callable from anywhere.
     func enqueue(_ request: CommitRequest) {
-        let needsLeader = queue.withLock { queue in
+        let needsLeader: Bool? = queue.withLock { queue in
+            if queue.isFinished { return nil }
             queue.pending.append(request)
             return !queue.isLed
         }
+        guard let needsLeader else {
+            request.completion?(.failure(Self.closed))
+            return
+        }
         if needsLeader { scheduler.run(.commit) { [weak self] in self?.leadPending() } }
+    }
+
+    /// Refuses further requests and returns when all earlier ones are answered.
+    func finish() {
+        queue.withLock { $0.isFinished = true }
+        while true {
+            let group: [CommitRequest]? = queue.waitUntil(helping: scheduler) { queue in
+                if queue.isLed { return nil }
+                if queue.pending.isEmpty { return .some(nil) }
+                queue.isLed = true
+                return Self.takeGroup(&queue)
+            }
+            guard let group else { return }
+            lead(group)
+        }
     }
 
     /// Leads until the queue is empty or a caller leads.
@@ -140,7 +164,7 @@ final class CommitPipeline: Sendable {
             for (request, outcome) in zip(group, outcomes) { request.outcome = outcome }
             queue.isLed = false
             let onlyAsynchronous = !queue.pending.isEmpty && queue.pending.allSatisfy { $0.completion != nil }
-            return (group.count > 1 || !queue.pending.isEmpty, onlyAsynchronous)
+            return (group.count > 1 || !queue.pending.isEmpty || queue.isFinished, onlyAsynchronous)
         }
         if wake { queue.broadcast() }
         if needsLeader { scheduler.run(.commit) { [weak self] in self?.leadPending() } }

@@ -67,7 +67,9 @@ extension Engine {
             throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped")
         }
         try validate?()
-        return Admitted(index: index, batch: batch)
+        var stamped = batch
+        stamped.stampMerges(clock.now)
+        return Admitted(index: index, batch: stamped)
     }
 
     // MARK: - 2. Room
@@ -106,8 +108,8 @@ extension Engine {
     }
 
     /// Replaces the active memtable by an empty one that can take `byteCount` bytes in `entries` entries, and has the
-    /// old one flushed. Called by the leader.
-    func seal(_ tree: Tree, forEntries entries: Int = 0, byteCount: Int = 0) {
+    /// old one flushed. Called by the leader, or while there is none (opening, closing).
+    func seal(_ tree: Tree, forEntries entries: Int = 0, byteCount: Int = 0, flushing: Bool = true) {
         let capacity = Swift.max(
             memtableCapacity(), Memtable.capacity(forEntries: entries, byteCount: byteCount))
         let wasEmpty = tree.active.isEmpty
@@ -119,7 +121,7 @@ extension Engine {
             structure.trees[tree.id]!.publish()
         }
         tree.active = fresh
-        if !wasEmpty { scheduleFlush() }
+        if !wasEmpty && flushing { scheduleFlush() }
     }
 
     /// Room for a memtable of one of many keyspaces: address space only, until it is written.
@@ -207,7 +209,10 @@ extension Engine {
 
     /// Keeps the memtables of all keyspaces together within their share of the budget, and the log within its size.
     private func weighMemtables() {
-        let trees = structure.withLock { $0.trees.values.map(\.tree) }
+        let trees = structure.withLock { structure in
+            weigh(structure)
+            return structure.trees.values.map(\.tree)
+        }
         let total = trees.reduce(0) { $0 + $1.active.byteCount }
         if total > tuning.writeBufferByteCount, let largest = trees.max(by: { $0.active.byteCount < $1.active.byteCount }),
             !largest.active.isEmpty

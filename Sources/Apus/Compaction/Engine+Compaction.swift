@@ -70,7 +70,7 @@ extension Engine {
         let settings = state.tree.settings
         if case .fifo(let maximumByteCount, let maximumAge) = settings.style {
             let choice = RetentionPicker(maximumByteCount: maximumByteCount, maximumAge: maximumAge)
-                .choose(state.summary, running: state.running, now: moment.now)
+                .choose(state.summary, running: state.running, at: moment.now)
             return choice == .nothing ? nil : choice
         }
         let picker = CompactionPicker(policy: levelPolicy(settings))
@@ -168,11 +168,35 @@ extension Engine {
             }
         }
         let summary = state.summary
-        let job = CompactionJob(
-            inputs: cursors, rangeDeletions: rangeDeletions, targetLevel: plan.targetLevel,
-            elision: plan.elision(in: summary), grandparents: plan.grandparents(in: summary),
-            collectedBlobFiles: plan.collectedBlobFiles)
-        return try job.run(compactionContext(state.tree, retention: retention, targetLevel: plan.targetLevel))
+        var input = compactionInput(
+            state.tree, sources: cursors, rangeDeletions: rangeDeletions, targetLevel: plan.targetLevel,
+            elision: plan.elision(in: summary))
+        input.grandparents = plan.grandparents(in: summary)
+        input.collectedBlobFiles = plan.collectedBlobFiles
+        input.newerSourcesHold = newerSources(than: plan, state)
+        return try CompactionJob.run(input, compactionEnvironment(cancellable: true))
+    }
+
+    /// Tells whether anything newer than the plan's inputs has an entry of a key: an operand there may build on it.
+    private func newerSources(
+        than plan: CompactionPlan, _ state: TreeState
+    ) -> (_ key: UnsafeRawBufferPointer) throws(ApusError) -> Bool {
+        let first = plan.inputs[0]
+        var tables: [Table] = state.version.levels[..<first.level].flatMap { $0 }
+        if first.level == 0 {
+            let newest = first.tables[0].number
+            tables = Array(state.version.levels[0].prefix { $0.metadata.number != newest })
+        }
+        return { (key) throws(ApusError) in
+            // The tree's memtables of this moment: what was sealed since the plan was made may be a table by now, but
+            // is still newer than the inputs.
+            let view = state.tree.retainedView()
+            if view.memtables.contains(where: { $0.find(key, .first) != nil }) { return true }
+            if view.version !== state.version && view.version.levels[0].first !== state.version.levels[0].first {
+                return true
+            }
+            return tables.contains { $0.metadata.bounds.contains(key) }
+        }
     }
 
     /// Blob files that lose their last reference go with the same edit.
@@ -202,12 +226,12 @@ extension Engine {
         case .drop(let dropped, let tables): (level, inputs) = (dropped, tables.count)
         case .nothing: return
         }
-        counters.recordCompaction(output)
+        counters.recordCompaction(bytesRead: output == nil ? 0 : work.plan?.byteCount ?? 0, output)
         emit(
             .compaction(
                 Event.Work(
                     keyspace: work.state.tree.name, level: level, inputTables: inputs,
-                    outputTables: output?.tables.count ?? 0, bytesRead: output?.bytesRead ?? 0,
+                    outputTables: output?.tables.count ?? 0, bytesRead: work.plan?.byteCount ?? 0,
                     bytesWritten: output?.bytesWritten ?? 0, duration: .nanoseconds(Int64(clamping: nanoseconds)))))
     }
 

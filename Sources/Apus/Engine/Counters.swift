@@ -70,10 +70,10 @@ final class Counters: Sendable {
         flushMetric.increment(by: output.bytesWritten)
     }
 
-    func recordCompaction(_ output: CompactionOutput?) {
+    func recordCompaction(bytesRead: UInt64, _ output: CompactionOutput?) {
         totals.withLock {
             $0.compactions += 1
-            $0.compactionBytesRead += output?.bytesRead ?? 0
+            $0.compactionBytesRead += bytesRead
             $0.compactionBytesWritten += output?.bytesWritten ?? 0
         }
         compactionMetric.increment(by: output?.bytesWritten ?? 0)

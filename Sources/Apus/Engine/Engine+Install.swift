@@ -18,10 +18,9 @@ extension Engine {
             guard let writer = manifest else { throw ApusError(.closed, "the database is closed") }
             let state = structure.withLock { $0.trees[id] }
             guard let state else { throw ApusError(.closed, "the keyspace was dropped") }
-            let version = try VersionBuilder.apply(edit, to: state.version) { self.makeTable($0) }
-            if edit.changes.contains(where: \.addsFile) {
-                try io { () throws(IOError) in try environment.fileSystem.synchronizeDirectory(directory) }
-            }
+            var builder = VersionBuilder(state.version, path: path(.manifest(writer.number)))
+            try builder.apply(edit)
+            let version = try builder.build { self.makeTable($0) }
             var complete = edit
             complete.changes.append(.nextFileNumber(nextFileNumber.next))
             try append(complete, to: writer)
@@ -48,7 +47,7 @@ extension Engine {
         }
     }
 
-    private func publish(
+    func publish(
         _ version: Version, in id: UInt32, _ update: (inout TreeState) -> Void
     ) -> [ObsoleteFiles.Lease] {
         structure.withLock { structure in
@@ -63,8 +62,17 @@ extension Engine {
             structure.trees[id]!.blobFiles = leases.filter { live.contains($0.key) }
             structure.trees[id]!.publish()
             updatePressure(structure.trees[id]!)
+            weigh(structure)
             return unreferenced
         }
+    }
+
+    /// Gives the block cache what the memtables leave free.
+    func weigh(_ structure: Structure) {
+        let memtables = structure.trees.values.reduce(0) { total, state in
+            state.memtables.reduce(total) { $0 + $1.byteCount }
+        }
+        cache.setCapacity(tuning.cacheByteCount(memtables: memtables))
     }
 
     private func markObsolete(_ edit: VersionEdit, in state: TreeState, _ blobFiles: [ObsoleteFiles.Lease]) {

@@ -40,36 +40,45 @@ final class Engine: Sendable {
     let isClosing = Atomic(false)
     private let lock: Mutex<(any FileLock)?>
 
-    init(
-        _ parts: EngineParts, structure: Structure, manifest: ManifestWriter?, committer: Committer,
-        lastSequence: SequenceNumber
-    ) {
-        id = parts.id
-        directory = parts.directory
+    let ownsScheduler: Bool
+    let tableContext: TableContext
+
+    /// An engine without keyspaces, log position or manifest; `OpenDatabase` fills them in.
+    init(_ parts: EngineParts, committer: Committer, link: EngineLink) {
+        let environment = parts.environment
+        let directory = parts.directory
+        id = environment.random.next()
+        self.directory = directory
+        self.environment = environment
         options = parts.options
         tuning = parts.tuning
-        environment = parts.environment
-        clock = parts.clock
-        epochs = parts.epochs
-        cache = parts.cache
-        filePool = parts.filePool
-        arenas = parts.arenas
-        blobs = parts.blobs
-        obsoleteFiles = parts.obsoleteFiles
+        ownsScheduler = parts.ownsScheduler
+        clock = EngineClock(environment.clock)
+        epochs = EpochDomain()
+        cache = BlockCache(capacity: tuning.cacheByteCount(memtables: 0), epochs: epochs)
+        filePool = FilePool(fileSystem: environment.fileSystem)
+        arenas = ArenaPool()
+        let blobs = BlobStore(pool: filePool) { FileName.blob($0).path(in: directory) }
+        self.blobs = blobs
+        let obsoleteFiles = ObsoleteFiles(
+            fileSystem: environment.fileSystem, scheduler: environment.scheduler, directory: directory, blobs: blobs)
+        self.obsoleteFiles = obsoleteFiles
+        tableContext = TableContext(cache: cache, epochs: epochs, filePool: filePool) { number in
+            obsoleteFiles.remove(.table(number))
+        }
         nextFileNumber = parts.nextFileNumber
         lock = Mutex(parts.lock)
-        visible = Atomic(lastSequence.rawValue)
-        self.structure = Monitor(structure)
-        self.manifest = Monitor(manifest)
+        visible = Atomic(0)
+        structure = Monitor(Structure())
+        manifest = Monitor(nil)
         self.committer = committer
-        let reference = WeakEngine()
-        pipeline = CommitPipeline(scheduler: parts.environment.scheduler) { group in
-            guard let engine = reference.engine else {
+        pipeline = CommitPipeline(scheduler: environment.scheduler) { group in
+            guard let engine = link.engine else {
                 return group.map { _ in .failure(ApusError(.closed, "the database is closed")) }
             }
             return engine.process(group)
         }
-        reference.engine = self
+        link.engine = self
     }
 
     var logger: Logger { options.logger }
@@ -106,27 +115,21 @@ final class Engine: Sendable {
     }
 }
 
-/// The pipeline's way back to its engine without a reference cycle.
+/// The way back to the engine for parts that it owns, without a reference cycle.
 ///
-/// Invariant: set once, in `Engine.init`, before the pipeline is used.
-private final class WeakEngine: @unchecked Sendable {
-    weak var engine: Engine?
+/// Invariant behind `@unchecked Sendable`: set once, at the end of `Engine.init`, before any of those parts is used.
+final class EngineLink: @unchecked Sendable {
+    fileprivate(set) weak var engine: Engine?
 }
 
-/// What is made before the engine itself while a database is opened.
+/// What is decided before there is an engine.
 struct EngineParts {
-    var id: UInt64
     var directory: String
     var options: Options
     var tuning: Tuning
     var environment: Environment
-    var clock: EngineClock
-    var epochs: EpochDomain
-    var cache: BlockCache
-    var filePool: FilePool
-    var arenas: ArenaPool
-    var blobs: BlobStore
-    var obsoleteFiles: ObsoleteFiles
+    /// True if the scheduler was made for this database and ends with it.
+    var ownsScheduler: Bool
     var nextFileNumber: FileNumberSource
     var lock: (any FileLock)?
 }

@@ -6,13 +6,9 @@ import Synchronization
 
 final class EngineClock: Sendable {
     private let clock: any Clock
-    private let latest: Atomic<UInt64>
+    private let latest = Atomic<UInt64>(0)
 
-    /// - Parameter floor: the latest time known from the database's files, ms since 1970.
-    init(_ clock: any Clock, floor: UInt64 = 0) {
-        self.clock = clock
-        latest = Atomic(floor)
-    }
+    init(_ clock: any Clock) { self.clock = clock }
 
     /// Milliseconds since 1970; never less than an earlier answer.
     func now() -> UInt64 {

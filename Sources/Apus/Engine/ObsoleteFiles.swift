@@ -9,8 +9,10 @@ final class ObsoleteFiles: Sendable {
     private let fileSystem: any FileSystem
     private let scheduler: any Scheduler
     private let directory: String
+    private let blobs: BlobStore
 
-    init(fileSystem: any FileSystem, scheduler: any Scheduler, directory: String) {
+    init(fileSystem: any FileSystem, scheduler: any Scheduler, directory: String, blobs: BlobStore) {
+        self.blobs = blobs
         self.fileSystem = fileSystem
         self.scheduler = scheduler
         self.directory = directory
@@ -19,6 +21,7 @@ final class ObsoleteFiles: Sendable {
     /// Removes the file soon. A failure is ignored: the next open finds and removes the orphan.
     func remove(_ name: FileName) {
         let path = name.path(in: directory)
+        if case .blob(let number) = name { blobs.forget(number) }
         scheduler.run(.maintenance) { [fileSystem] in
             try? fileSystem.remove(path)
         }

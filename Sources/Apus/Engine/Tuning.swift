@@ -5,7 +5,7 @@ struct Tuning: Sendable {
     /// A memtable of this size is sealed and flushed.
     var writeBufferByteCount: Int
     /// Sealed memtables of one tree that may wait for their flush before writers wait too.
-    var maximumSealedMemtables = 3
+    var maximumSealedMemtables = 2
     /// Uncompressed size at which a table's data block is closed.
     var blockByteCount = 4 << 10
     var levels = LevelPolicy()
@@ -24,10 +24,18 @@ struct Tuning: Sendable {
     /// Manifest size at which it is written anew.
     var manifestByteCount: UInt64 = 4 << 20
 
-    /// What the engine uses for a memory budget: a quarter for active memtables, a quarter for sealed ones, the rest,
-    /// and whatever memtables leave free, for the block cache.
+    private let memoryBudget: Int
+
+    /// What the engine uses for a memory budget. An active memtable and two sealed ones take at most 9/16 of it; the
+    /// block cache has the rest, and whatever memtables leave free.
     init(memoryBudget: Int) {
-        writeBufferByteCount = Swift.min(Swift.max(memoryBudget / 4, 256 << 10), 256 << 20)
+        self.memoryBudget = memoryBudget
+        writeBufferByteCount = Swift.min(Swift.max(memoryBudget * 3 / 16, 128 << 10), 256 << 20)
         logByteCount = UInt64(Swift.max(writeBufferByteCount * 4, 64 << 20))
+    }
+
+    /// What the block cache may use while memtables use `memtables` bytes.
+    func cacheByteCount(memtables: Int) -> Int {
+        Swift.max(memoryBudget / 4, memoryBudget - memtables - memoryBudget / 16)
     }
 }

@@ -49,13 +49,13 @@ extension Engine {
     }
 
     /// Flushes every sealed memtable that the keyspace has now.
-    private func flush(_ id: UInt32) throws(ApusError) {
+    func flush(_ id: UInt32) throws(ApusError) {
         defer { structure.withLock { $0.trees[id]?.isFlushing = false } }
         let state = structure.withLock { $0.trees[id] }
         guard let state, !state.sealed.isEmpty else { return }
         let memtables = Array(state.sealed)
         let start = clock.monotonicNanoseconds()
-        let output = try write(memtables, of: state.tree)
+        let output = try write(memtables, of: state.tree, above: state.summary)
         var edit = VersionEdit()
         for metadata in output.tables { edit.changes.append(.tableAdded(id, level: 0, metadata)) }
         for metadata in output.blobFiles { edit.changes.append(.blobAdded(id, metadata)) }
@@ -83,13 +83,14 @@ extension Engine {
     }
 
     /// Writes memtables (newest first) as level-0 tables.
-    func write(_ memtables: [Memtable], of tree: Tree) throws(ApusError) -> CompactionOutput {
-        let retention = retention()
-        let cursors: [EntryCursor] = memtables.map { $0.makeCursor() }
-        let job = CompactionJob(
-            inputs: cursors, rangeDeletions: memtables.compactMap(\.rangeDeletions), targetLevel: 0,
-            elision: nil, grandparents: [], collectedBlobFiles: [])
-        return try job.run(compactionContext(tree, retention: retention, targetLevel: 0))
+    /// - Parameter tree: what lies beneath the memtables.
+    func write(_ memtables: [Memtable], of tree: Tree, above summary: TreeSummary) throws(ApusError) -> CompactionOutput {
+        try CompactionJob.run(
+            compactionInput(
+                tree, sources: memtables.map { $0.makeCursor() },
+                rangeDeletions: memtables.compactMap(\.rangeDeletions), targetLevel: 0,
+                elision: .beneathMemtables(of: summary)),
+            compactionEnvironment(cancellable: false))
     }
 
     func removeOutputs(_ output: CompactionOutput) {

@@ -105,7 +105,7 @@ struct KeyspaceReader: Sendable {
             if let deletions = memtable.rangeDeletions { rangeDeletions.append(deletions) }
         }
         for (level, tables) in view.version.levels.enumerated() where !tables.isEmpty {
-            let relevant = level == 0 ? tables : view.version.overlapping(level: level, range: range)
+            let relevant = view.version.tables(level: level, from: range.lower, through: range.upper)
             for table in relevant where table.metadata.rangeDeletionCount > 0 {
                 if let deletions = try table.rangeDeletions() { rangeDeletions.append(deletions) }
             }

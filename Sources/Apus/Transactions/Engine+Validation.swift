@@ -37,8 +37,8 @@ extension Engine {
                 return true
             }
         }
-        for (level, tables) in view.version.levels.enumerated() where !tables.isEmpty {
-            for table in view.version.overlapping(level: level, range: range)
+        for level in view.version.levels.indices {
+            for table in view.version.tables(level: level, from: range.lower, through: range.upper)
             where table.metadata.largestSequence > sequence {
                 let cursor = table.makeCursor(fillCache: true, readahead: true)
                 if try hasEntry(in: range, newerThan: sequence, cursor, try table.rangeDeletions()) { return true }

@@ -1,0 +1,63 @@
+// Closing: what is acknowledged becomes durable, what is in memory becomes tables, and the manifest says that nothing
+// is missing, so that the next open can tell a file that was lost at rest from a crash.
+
+import ApusIO
+
+extension Engine {
+    /// Idempotent. Waits for commits that are on their way.
+    func close() throws(ApusError) {
+        if isClosing.exchange(true, ordering: .acquiringAndReleasing) { return }
+        defer {
+            if ownsScheduler { environment.scheduler.shutDown() }
+            releaseLock()
+        }
+        guard !options.isReadOnly else { return }
+        // From here on commits are refused; those in the queue are answered first.
+        pipeline.finish()
+        structure.withLock { $0.isClosing = true }
+        structure.broadcast()
+        structure.waitUntil(helping: environment.scheduler) { structure in
+            structure.flushJobs == 0 && structure.compactionJobs == 0 ? true : nil
+        }
+        do throws(ApusError) {
+            try closeFiles()
+        } catch {
+            manifest.withLock { manifest in
+                manifest?.abandon()
+                manifest = nil
+            }
+            throw error
+        }
+    }
+
+    private func closeFiles() throws(ApusError) {
+        guard let log = committer.log else { return }
+        try health.check()
+        try log.synchronize()
+        let isFlushed = try flushEverything()
+        let end = try log.close()
+        try manifest.withLock { (manifest) throws(ApusError) in
+            guard let writer = manifest else { return }
+            manifest = nil
+            guard isFlushed else { return writer.abandon() }
+            try writer.close(
+                CleanClose(
+                    lastSequence: committer.lastSequence, logNumber: end.number, logByteCount: end.byteCount))
+        }
+    }
+
+    /// Writes every memtable as tables. False if there was no room: the log has everything, and the next open replays
+    /// it.
+    private func flushEverything() throws(ApusError) -> Bool {
+        do {
+            for state in structure.withLock({ Array($0.trees.values) }) {
+                if !state.tree.active.isEmpty { seal(state.tree, flushing: false) }
+                try flush(state.tree.id)
+            }
+            return true
+        } catch {
+            guard error.kind == .outOfSpace else { throw error }
+            return false
+        }
+    }
+}
