@@ -16,6 +16,9 @@ final class MemtableCursor: EntryCursor {
         list = memtable.list
         let root = list.node(SkipList.firstEntry)
         position = SkipListPosition(node: root, order: .ascending(0), rank: 0)
+        super.init()
+        // What comes later is newer than anything this cursor's reader may see.
+        newestSequence = memtable.lastSequence
     }
 
     override func seekToFirst() { stand(list.first()) }
