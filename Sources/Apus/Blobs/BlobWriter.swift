@@ -1,0 +1,115 @@
+// Writes one blob file (FORMAT.md §5): values are appended in any order and get a reference; `finish` makes all of them
+// durable. The file's name becomes durable with the directory, which the caller syncs before a table that refers to the
+// file enters the manifest.
+
+import ApusIO
+
+/// Appends values to a new blob file. One thread at a time. After an error only `abandon` may be called.
+final class BlobWriter {
+    let number: FileNumber
+    let path: String
+    private let file: any File
+    private let codec: Codec
+    /// Bytes that the file does not have yet.
+    private var buffer: [UInt8] = []
+    /// Where `buffer` begins in the file.
+    private var flushedByteCount: UInt64 = 0
+    private var checksum: UInt32 = 0
+    private var valueCount: UInt64 = 0
+    private var compressed: [UInt8] = []
+
+    private static let flushByteCount = 256 << 10
+    /// Values from here on are written past the buffer, so that they are not copied.
+    private static let directByteCount = 64 << 10
+
+    /// Creates the file.
+    init(fileSystem: any FileSystem, path: String, number: FileNumber, codec: Codec) throws(ApusError) {
+        self.number = number
+        self.path = path
+        self.codec = codec
+        file = try io { () throws(IOError) in try fileSystem.open(path, .create) }
+        buffer.reserveCapacity(Self.flushByteCount + Self.directByteCount)
+        buffer += BlobFormat.header(number)
+    }
+
+    /// Bytes written so far, without the footer.
+    var byteCount: UInt64 { flushedByteCount + UInt64(buffer.count) }
+
+    /// Compresses `value` if that saves at least an eighth, and appends it.
+    func append(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) throws(ApusError) -> BlobReference {
+        let room = value.count - value.count / 8
+        if codec != .none, compressed.count < room { compressed = [UInt8](repeating: 0, count: room) }
+        let count = codec == .none ? nil : compressed.withUnsafeMutableBytes { scratch in
+            codec.compress(value, into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<room]))
+        }
+        guard let count else { return try append(key, stored: value, valueByteCount: value.count, codec: .none) }
+        // The scratch memory is put aside while it is read, and not kept when one value made it huge.
+        let bytes = compressed
+        compressed = []
+        defer { if bytes.count <= Self.flushByteCount { compressed = bytes } }
+        return try bytes.withUnsafeBufferPointer { scratch throws(ApusError) in
+            let stored = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scratch)[..<count])
+            return try append(key, stored: stored, valueByteCount: value.count, codec: codec)
+        }
+    }
+
+    /// Appends a record of another blob file, stored as it is there.
+    func append(copyOf record: BlobRecord) throws(ApusError) -> BlobReference {
+        try append(
+            record.key, stored: record.stored, valueByteCount: Int(record.header.valueByteCount),
+            codec: record.header.codec)
+    }
+
+    private func append(
+        _ key: UnsafeRawBufferPointer, stored: UnsafeRawBufferPointer, valueByteCount: Int, codec: Codec
+    ) throws(ApusError) -> BlobReference {
+        let offset = byteCount
+        let header = BlobRecordHeader(
+            bodyChecksum: CRC32C.checksum(stored, seed: CRC32C.checksum(key)), keyByteCount: key.count,
+            storedByteCount: stored.count, valueByteCount: valueByteCount, codec: codec)
+        buffer += header.encoded(file: number, offset: offset)
+        buffer += key
+        if stored.count >= Self.directByteCount {
+            try flush()
+            try write(stored)
+        } else {
+            buffer += stored
+            if buffer.count >= Self.flushByteCount { try flush() }
+        }
+        valueCount += 1
+        return BlobReference(
+            file: number, offset: offset, storedByteCount: UInt32(header.recordByteCount),
+            valueByteCount: UInt32(valueByteCount))
+    }
+
+    /// Writes the footer, syncs and closes the file.
+    func finish() throws(ApusError) -> BlobFileMetadata {
+        let end = byteCount
+        buffer += BlobFormat.footer(number, offset: end, valueCount: valueCount)
+        try flush()
+        try io { () throws(IOError) in
+            try file.synchronize()
+            try file.close()
+        }
+        return BlobFileMetadata(
+            number: number, byteCount: flushedByteCount, checksum: checksum, valueCount: valueCount,
+            recordByteCount: end - UInt64(BlobFormat.headerByteCount))
+    }
+
+    /// Closes the file; the caller removes it. Its bytes are of no use, so neither is an error.
+    func abandon() { try? file.close() }
+
+    private func flush() throws(ApusError) {
+        try buffer.withUnsafeBufferPointer { bytes throws(ApusError) in try write(UnsafeRawBufferPointer(bytes)) }
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) throws(ApusError) {
+        guard !bytes.isEmpty else { return }
+        try io { () throws(IOError) in try file.write(bytes, at: flushedByteCount) }
+        checksum = CRC32C.checksum(bytes, seed: checksum)
+        flushedByteCount += UInt64(bytes.count)
+    }
+}

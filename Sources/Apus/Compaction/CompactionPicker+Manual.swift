@@ -1,0 +1,60 @@
+// Compaction that somebody asked for: everything in a range of keys goes down to the last level, and what lies there
+// already is rewritten if that can free anything. The caller runs one step after the other (or several at once) until
+// there is nothing left; data written after the request is not chased.
+
+/// A request to compact a range of keys.
+struct ManualCompaction: Sendable, Hashable {
+    /// Inclusive; nil is the first key.
+    var from: [UInt8]?
+    /// Exclusive; nil is after the last key.
+    var to: [UInt8]?
+    /// The newest visible sequence number at the time of the request.
+    var sequence: SequenceNumber
+    /// The next file number at the time of the request: tables from here on were written since.
+    var nextFileNumber: FileNumber
+}
+
+extension CompactionPicker {
+    /// The next step towards `request`.
+    func nextStep(
+        of request: ManualCompaction,
+        _ tree: TreeSummary,
+        running: [CompactionFootprint],
+        at moment: CompactionMoment
+    ) -> ManualCompactionStep {
+        let targets = policy.targets(tree.levels.map(\.totalByteCount))
+        let collected = BlobCollector.collected(tree)
+        var isBlocked = false
+        for level in 0...policy.lastLevel {
+            for table in tree.levels[level].reversed() where concerns(request, table, at: level, moment, collected) {
+                let plan =
+                    if level == 0 {
+                        levelZeroPlan(from: [table.number], reason: .manual, tree, running, targets)
+                    } else {
+                        self.plan(.manual, [table], from: level, to: min(level + 1, policy.lastLevel), tree, running)
+                    }
+                if let plan { return .run(choice(for: widened(plan, tree, running), tree, moment)) }
+                isBlocked = true
+            }
+            // What is still above must come down first, or it would be compacted twice.
+            if isBlocked { return .blocked }
+        }
+        return .done
+    }
+
+    private func concerns(
+        _ request: ManualCompaction,
+        _ table: TableMetadata,
+        at level: Int,
+        _ moment: CompactionMoment,
+        _ collected: Set<FileNumber>
+    ) -> Bool {
+        guard table.bounds.overlaps(from: request.from, to: request.to) else { return false }
+        if level < policy.lastLevel { return table.smallestSequence <= request.sequence }
+        // Only what a rewrite can improve: sequence numbers above zero may stand for versions that nobody reads.
+        return table.number < request.nextFileNumber
+            && (table.largestSequence > .zero || table.deletionCount > 0 || table.rangeDeletionCount > 0
+                || (table.earliestExpiry != 0 && table.earliestExpiry <= moment.expiryHorizon)
+                || table.blobReferences.contains { collected.contains($0.file) })
+    }
+}

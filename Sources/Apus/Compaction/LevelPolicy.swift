@@ -1,0 +1,67 @@
+// How large each level should be, and where level 0 is merged to.
+//
+// Sizes hang from the bottom: the last level is as large as it is, each level above it a tenth, up to the first level
+// that is small enough to take tables from level 0. That level is the base; the ones above it stay empty. So the last
+// level always holds about 90 % of the data, however large the tree is, and space amplification stays near 1.1; sizes
+// fixed from the top leave half-empty last levels and twice the garbage.
+
+/// The sizes and thresholds that compaction goes by. Tests use tiny ones.
+struct LevelPolicy: Sendable, Hashable {
+    /// Levels including level 0.
+    var levelCount = 7
+    /// How much larger each level is than the one above it.
+    var ratio: UInt64 = 10
+    /// Tables in level 0 that make it due for compaction.
+    var levelZeroTrigger = 4
+    /// Tables in level 0 at which they are merged among themselves when the way to the base level is blocked.
+    var levelZeroPressure = 8
+    /// Bytes of the base level beyond which another level is put above it.
+    var baseByteCount: UInt64 = 256 << 20
+    /// Bytes at which an output table is closed.
+    var tableByteCount: UInt64 = 64 << 20
+    /// Percentage of deletions at which a table with nothing beneath it is rewritten.
+    var deletionPercentage: UInt64 = 25
+    /// How long expired entries may lie before a table is rewritten for them, in ms; also the least time between two
+    /// such rewrites of the same data.
+    var expiryPatience: UInt64 = 6 * 3_600_000
+    /// True if the last level has a codec of its own: tables are then rewritten, not moved, when they get there.
+    var rewritesIntoLastLevel = false
+
+    var lastLevel: Int { levelCount - 1 }
+    /// Bytes of the next deeper level that one output table may overlap, so that its own compaction stays small.
+    var grandparentOverlapLimit: UInt64 { 10 * tableByteCount }
+    /// Bytes up to which a compaction takes in further tables of its upper level.
+    var compactionByteLimit: UInt64 { 25 * tableByteCount }
+
+    /// The shape to aim for, given the bytes of every level (level 0 included, its size is not looked at).
+    func targets(_ byteCounts: [UInt64]) -> LevelTargets {
+        precondition(byteCounts.count == levelCount && levelCount >= 2 && ratio >= 2)
+        var targets = [UInt64](repeating: 0, count: levelCount)
+        var level = lastLevel
+        var size = max(byteCounts[1...].max()!, baseByteCount)
+        targets[level] = size
+        let occupied = byteCounts.indices.first { $0 > 0 && byteCounts[$0] > 0 } ?? lastLevel
+        while level > 1, size > baseByteCount || level > occupied {
+            level -= 1
+            size = max(size / ratio, baseByteCount / ratio, 1)
+            targets[level] = size
+        }
+        return LevelTargets(baseLevel: level, byteCounts: targets)
+    }
+
+    /// A table's size as far as compaction goes by it: deletions count for what they are likely to free.
+    func compensatedByteCount(_ table: TableMetadata) -> UInt64 {
+        guard table.entryCount > 0, table.deletionCount > 0 else { return table.byteCount }
+        let values = max(table.entryCount - min(table.deletionCount, table.entryCount), 1)
+        // An average value entry; where there are none left to go by, an average entry stands in.
+        let average = max(table.byteCount / (values > 1 ? values : table.entryCount), 1)
+        let (freed, overflow) = table.deletionCount.multipliedReportingOverflow(by: average)
+        return overflow ? table.byteCount : table.byteCount.addingReportingOverflow(freed).partialValue
+    }
+}
+
+/// Which level takes tables from level 0, and how many bytes each level should hold (0 above the base).
+struct LevelTargets: Sendable, Hashable {
+    var baseLevel: Int
+    var byteCounts: [UInt64]
+}
