@@ -1,6 +1,7 @@
 // Slowing writers down and making them wait, so that flushes and compaction keep up. Called by the commit leader.
 
 import ApusIO
+import Synchronization
 
 extension Engine {
     /// Delays the commit in proportion to how far compaction of `tree` is behind; waits if it must not grow further.

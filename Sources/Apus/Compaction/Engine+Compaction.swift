@@ -2,6 +2,7 @@
 // compact is decided by CompactionPicker, how by CompactionJob.
 
 import ApusIO
+import Logging
 
 extension Engine {
     /// Has background jobs do whatever compaction is due.

@@ -2,6 +2,7 @@
 // is missing, so that the next open can tell a file that was lost at rest from a crash.
 
 import ApusIO
+import Synchronization
 
 extension Engine {
     /// Idempotent. Waits for commits that are on their way.

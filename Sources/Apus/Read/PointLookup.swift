@@ -95,13 +95,13 @@ struct PointLookup {
     private func fold(_ chain: MergeChain) throws(ApusError) -> (value: [UInt8], expiresAt: UInt64) {
         switch outcome {
         case .absent, .merged:
-            return try chain.resolve(base: nil, key: key, mergeOperator: tree.mergeOperator)
+            return try chain.resolve(base: nil, key: key, operator: tree.mergeOperator)
         case .value(let value, let expiresAt):
-            return try chain.resolve(base: (value, expiresAt), key: key, mergeOperator: tree.mergeOperator)
+            return try chain.resolve(base: (value, expiresAt), key: key, operator: tree.mergeOperator)
         case .separated(let reference, let expiresAt):
             let value = try tree.blobs.value(of: reference)
             return try value.withBytes { (value) throws(ApusError) in
-                try chain.resolve(base: (value, expiresAt), key: key, mergeOperator: tree.mergeOperator)
+                try chain.resolve(base: (value, expiresAt), key: key, operator: tree.mergeOperator)
             }
         }
     }
