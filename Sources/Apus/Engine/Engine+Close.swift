@@ -17,7 +17,7 @@ extension Engine {
         pipeline.finish()
         structure.withLock { $0.isClosing = true }
         structure.broadcast()
-        structure.waitUntil(helping: environment.scheduler) { structure in
+        _ = structure.waitUntil(helping: environment.scheduler) { structure in
             structure.flushJobs == 0 && structure.compactionJobs == 0 ? true : nil
         }
         do throws(ApusError) {

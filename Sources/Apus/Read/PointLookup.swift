@@ -51,6 +51,7 @@ struct PointLookup {
     /// True if the search ends here.
     private mutating func visit(_ memtable: Memtable) throws(ApusError) -> Bool {
         let covered = memtable.rangeDeletions?.newestSequence(covering: key, atMost: snapshot) ?? .zero
+        let key = key
         return try consume(covered) { (seek) throws(ApusError) in memtable.find(key, seek) }
     }
 
@@ -59,6 +60,7 @@ struct PointLookup {
         if table.metadata.rangeDeletionCount > 0 {
             covered = try table.rangeDeletions()?.newestSequence(covering: key, atMost: snapshot) ?? .zero
         }
+        let (key, hash) = (key, hash)
         return try consume(covered) { (seek) throws(ApusError) in
             try table.find(key, hash: hash, seek, fill: true)
         }

@@ -1,2 +1,0 @@
-extension Environment { public static func system(compactionThreads: Int = 1) -> Environment { preconditionFailure() } }
-public var currentProcessDescription: String { "" }
