@@ -29,18 +29,21 @@ let peers = [
         condition: "PEER_ROCKSDB",
         isInstalled: rocksDBFolder.map { isInstalled("rocksdb/c.h", in: ["\($0)/include"]) }
             ?? isInstalled("rocksdb/c.h"),
-        debianPackage: "librocksdb-dev"),
+        debianPackage: "librocksdb-dev"
+    ),
     Peer(
         module: "CLevelDB",
         condition: "PEER_LEVELDB",
         isInstalled: isInstalled("leveldb/c.h"),
-        debianPackage: "libleveldb-dev"),
+        debianPackage: "libleveldb-dev"
+    ),
     Peer(module: "CLMDB", condition: "PEER_LMDB", isInstalled: isInstalled("lmdb.h"), debianPackage: "liblmdb-dev"),
     Peer(
         module: "CSQLite",
         condition: "PEER_SQLITE",
         isInstalled: isInstalled("sqlite3.h"),
-        debianPackage: "libsqlite3-dev"),
+        debianPackage: "libsqlite3-dev"
+    ),
 ].filter(\.isInstalled)
 
 /// `-Ounchecked` and the like stay out on purpose: Apus is measured as people build it.
@@ -54,7 +57,8 @@ var benchLinkerSettings: [LinkerSetting] = []
 if let rocksDBFolder, peers.contains(where: { $0.module == "CRocksDB" }) {
     benchSettings += [.define("PEER_ROCKSDB_OWN_BUILD"), .unsafeFlags(["-Xcc", "-I\(rocksDBFolder)/include"])]
     benchLinkerSettings.append(
-        .unsafeFlags(["-L\(rocksDBFolder)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(rocksDBFolder)/lib"]))
+        .unsafeFlags(["-L\(rocksDBFolder)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(rocksDBFolder)/lib"])
+    )
 }
 
 var dependencies: [Package.Dependency] = [
@@ -86,11 +90,13 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ] + apusDependencies + peers.map { .target(name: $0.module) },
             swiftSettings: benchSettings,
-            linkerSettings: benchLinkerSettings),
+            linkerSettings: benchLinkerSettings
+        ),
         .executableTarget(
             name: "apus-allocations",
             dependencies: apusDependencies,
             swiftSettings: swiftSettings,
-            linkerSettings: [.unsafeFlags(hookLinkerFlags + ["-Xlinker", "--export-dynamic"])]),
+            linkerSettings: [.unsafeFlags(hookLinkerFlags + ["-Xlinker", "--export-dynamic"])]
+        ),
     ]
 )

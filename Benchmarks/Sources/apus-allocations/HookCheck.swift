@@ -16,7 +16,7 @@ enum HookCheck {
     /// Nil when the hooks count right, else what went wrong.
     static func failure() -> String? {
         check("objects", allocationsEach: 1) { escape(Box($0)) }
-            ?? check("arrays", allocationsEach: 1) { escape([UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: 100)) }
+            ?? check("arrays", allocationsEach: 1) { escape([Int](repeating: $0, count: 100)) }
             ?? check("aligned buffers", allocationsEach: 1) { _ in
                 let buffer = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 128)
                 escape(buffer)

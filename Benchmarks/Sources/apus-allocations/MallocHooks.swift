@@ -63,10 +63,13 @@ public func countingAlignedAlloc(_ alignment: Int, _ byteCount: Int) -> UnsafeMu
 
 @_cdecl("apus_counting_posix_memalign")
 public func countingPosixMemalign(
-    _ result: UnsafeMutablePointer<UnsafeMutableRawPointer?>, _ alignment: Int, _ byteCount: Int
+    _ result: UnsafeMutablePointer<UnsafeMutableRawPointer?>,
+    _ alignment: Int,
+    _ byteCount: Int
 ) -> CInt {
     Allocations.tick()
-    guard let pointer = libcMemalign(alignment, byteCount) else { return 12 /* ENOMEM */ }
+    let outOfMemory: CInt = 12
+    guard let pointer = libcMemalign(alignment, byteCount) else { return outOfMemory }
     result.pointee = pointer
     return 0
 }

@@ -8,5 +8,6 @@ struct ApusBench: ParsableCommand {
         commandName: "apus-bench",
         abstract: "Measures Apus and the engines people would pick instead, all with one loop.",
         subcommands: [RunCommand.self, ListCommand.self, AllocationsCommand.self, JobCommand.self],
-        defaultSubcommand: nil)
+        defaultSubcommand: nil
+    )
 }

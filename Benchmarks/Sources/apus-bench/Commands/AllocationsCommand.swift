@@ -6,7 +6,9 @@ import FoundationEssentials
 
 struct AllocationsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "allocations", abstract: "Counts the heap allocations of Apus operations; fails if a get makes any.")
+        commandName: "allocations",
+        abstract: "Counts the heap allocations of Apus operations; fails if a get makes any."
+    )
 
     func run() throws {
         let program = URL(filePath: try ChildProcess.executablePath())

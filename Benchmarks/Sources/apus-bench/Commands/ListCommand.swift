@@ -4,7 +4,9 @@ import ArgumentParser
 
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Names the engines in this build, those that are missing, and the workloads.")
+        commandName: "list",
+        abstract: "Names the engines in this build, those that are missing, and the workloads."
+    )
 
     func run() {
         print("Engines:")

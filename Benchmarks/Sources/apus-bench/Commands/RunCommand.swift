@@ -41,7 +41,9 @@ struct RunCommand: ParsableCommand {
         _ = try chosenWorkloads()
         func check(_ value: Int, _ range: ClosedRange<Int>, _ option: String) throws {
             guard range.contains(value) else {
-                throw ValidationError("\(option) must be from \(range.lowerBound) to \(range.upperBound), not \(value).")
+                throw ValidationError(
+                    "\(option) must be from \(range.lowerBound) to \(range.upperBound), not \(value)."
+                )
             }
         }
         try check(entries, 1...1_000_000_000, "--entries")
@@ -69,7 +71,8 @@ struct RunCommand: ParsableCommand {
                 throw ValidationError(
                     "There is no workload '\(name)'; known are "
                         + WorkloadKind.allCases.map(\.rawValue).joined(separator: ", ")
-                        + ", each with @N for N threads from 1 to \(Workload.threadRange.upperBound).")
+                        + ", each with @N for N threads from 1 to \(Workload.threadRange.upperBound)."
+                )
             }
             return workload
         }
@@ -93,7 +96,8 @@ struct RunCommand: ParsableCommand {
         #endif
         print(
             "\(entries) entries, keys of \(KeyBuffer.byteCount) B, values of \(valueBytes) B, "
-                + "\(memoryBudget) MiB of memory, \(repetitions) repetitions, seed \(seed)")
+                + "\(memoryBudget) MiB of memory, \(repetitions) repetitions, seed \(seed)"
+        )
         for engine in present { print("\(engine.rawValue): \(engine.describe(settings(for: engine)))") }
 
         var measurements: [Measurement] = []
@@ -136,6 +140,7 @@ struct RunCommand: ParsableCommand {
             seed: seed,
             repetition: repetition,
             databasePath: "",
-            resultPath: "")
+            resultPath: ""
+        )
     }
 }

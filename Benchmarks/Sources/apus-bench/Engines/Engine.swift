@@ -65,24 +65,40 @@ enum Engine: String, CaseIterable, Codable, Sendable {
     /// Calls the visitor with a concrete type, for which the compiler then specialises the whole loop: no engine pays
     /// for a dynamic call that another does not.
     func withAdapter(_ visitor: some AdapterVisitor) throws {
+        if let missing { throw BenchmarkError("\(rawValue) is not in this build: \(missing)") }
         switch self {
-        #if ENGINE_APUS
-        case .apus: try visitor.visit(ApusAdapter.self)
-        #endif
-        #if PEER_ROCKSDB
-        case .rocksdb: try visitor.visit(RocksDBAdapter.self)
-        #endif
-        #if PEER_LEVELDB
-        case .leveldb: try visitor.visit(LevelDBAdapter.self)
-        #endif
-        #if PEER_LMDB
-        case .lmdb: try visitor.visit(LMDBAdapter.self)
-        #endif
-        #if PEER_SQLITE
-        case .sqlite: try visitor.visit(SQLiteAdapter.self)
-        #endif
-        case .loop: try visitor.visit(NullAdapter.self)
-        default: throw BenchmarkError("\(rawValue) is not in this build: \(missing ?? "unknown reason")")
+        case .apus:
+            #if ENGINE_APUS
+            try visitor.visit(ApusAdapter.self)
+            #else
+            break
+            #endif
+        case .rocksdb:
+            #if PEER_ROCKSDB
+            try visitor.visit(RocksDBAdapter.self)
+            #else
+            break
+            #endif
+        case .leveldb:
+            #if PEER_LEVELDB
+            try visitor.visit(LevelDBAdapter.self)
+            #else
+            break
+            #endif
+        case .lmdb:
+            #if PEER_LMDB
+            try visitor.visit(LMDBAdapter.self)
+            #else
+            break
+            #endif
+        case .sqlite:
+            #if PEER_SQLITE
+            try visitor.visit(SQLiteAdapter.self)
+            #else
+            break
+            #endif
+        case .loop:
+            try visitor.visit(NullAdapter.self)
         }
     }
 }

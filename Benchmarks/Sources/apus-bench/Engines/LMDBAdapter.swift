@@ -15,7 +15,8 @@ final class LMDBAdapter: EngineAdapter {
 
     static func describe(_ settings: EngineSettings) -> String {
         switch settings.durability {
-        case .relaxed: "MDB_NOSYNC, which is weaker than a log: a loss of power can destroy the whole database; "
+        case .relaxed:
+            "MDB_NOSYNC, which is weaker than a log: a loss of power can destroy the whole database; "
                 + "no codec, filter or checksum; page cache"
         case .durable: "every commit synced; no codec, filter or checksum; page cache"
         }
@@ -91,7 +92,11 @@ final class LMDBSession: EngineSession {
         try check(mdb_txn_commit(transaction))
     }
 
-    private func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, in transaction: OpaquePointer?)
+    private func put(
+        _ key: UnsafeRawBufferPointer,
+        _ value: UnsafeRawBufferPointer,
+        in transaction: OpaquePointer?
+    )
         throws
     {
         var key = MDB_val(key)

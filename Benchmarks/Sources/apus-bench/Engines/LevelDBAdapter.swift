@@ -147,7 +147,8 @@ final class LevelDBSession: EngineSession {
         let value = leveldb_iter_value(iterator, &valueCount)
         visit(
             UnsafeRawBufferPointer(start: key, count: keyCount),
-            UnsafeRawBufferPointer(start: value, count: valueCount))
+            UnsafeRawBufferPointer(start: value, count: valueCount)
+        )
     }
 
     func closeCursor() {

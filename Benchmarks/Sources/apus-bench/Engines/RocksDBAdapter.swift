@@ -169,7 +169,8 @@ final class RocksDBSession: EngineSession {
         let value = rocksdb_iter_value(iterator, &valueCount)
         visit(
             UnsafeRawBufferPointer(start: key, count: keyCount),
-            UnsafeRawBufferPointer(start: value, count: valueCount))
+            UnsafeRawBufferPointer(start: value, count: valueCount)
+        )
     }
 
     func closeCursor() {

@@ -38,7 +38,8 @@ final class SQLiteAdapter: EngineAdapter {
             path: path,
             pragmas: [
                 "synchronous = \(Self.synchronous(settings))", "cache_size = -\(Self.cacheKiB(settings))",
-            ])
+            ]
+        )
         return try SQLiteSession(connection: connection)
     }
 

@@ -29,7 +29,8 @@ struct Job: Codable, Sendable {
             durability: purpose == .prepare ? .relaxed : workload.kind.durability,
             entries: entries,
             valueByteCount: valueByteCount,
-            threads: threads)
+            threads: threads
+        )
     }
 
     /// In the child.
@@ -57,7 +58,12 @@ private final class Preparation: AdapterVisitor {
 
     func visit<Adapter: EngineAdapter>(_: Adapter.Type) throws {
         let plan = Plan(
-            kind: .fillbatch, entries: job.entries, threads: 1, valueByteCount: job.valueByteCount, seed: job.seed)
+            kind: .fillbatch,
+            entries: job.entries,
+            threads: 1,
+            valueByteCount: job.valueByteCount,
+            seed: job.seed
+        )
         try withAdapter(Adapter.self) { adapter in
             let worker = Worker(plan: plan, session: try adapter.makeSession(), thread: 0)
             worker.run()
@@ -87,7 +93,12 @@ private final class MeasuredRun: AdapterVisitor {
     func visit<Adapter: EngineAdapter>(_: Adapter.Type) throws {
         let kind = job.workload.kind
         let plan = Plan(
-            kind: kind, entries: job.entries, threads: job.threads, valueByteCount: job.valueByteCount, seed: job.seed)
+            kind: kind,
+            entries: job.entries,
+            threads: job.threads,
+            valueByteCount: job.valueByteCount,
+            seed: job.seed
+        )
         ProcessCounters.resetPeakResident()
         let adapter = try Adapter(path: job.databasePath, settings: job.settings)
         var workers: [Worker<Adapter.Session>] = []
@@ -139,7 +150,8 @@ private final class MeasuredRun: AdapterVisitor {
             written: written,
             directoryByteCount: Folder.allocatedByteCount(job.databasePath),
             liveEntries: liveEntries,
-            peakResidentByteCount: peakResident)
+            peakResidentByteCount: peakResident
+        )
     }
 
     private func check(_ tally: Tally) throws {

@@ -6,7 +6,9 @@ import Histogram
 struct LatencyRecorder {
     /// Nanoseconds, up to 100 s, three significant digits.
     private(set) var histogram = Histogram<UInt32>(
-        highestTrackableValue: 100_000_000_000, numberOfSignificantValueDigits: .three)
+        highestTrackableValue: 100_000_000_000,
+        numberOfSignificantValueDigits: .three
+    )
     private var previous: UInt64 = 0
 
     @inline(__always)

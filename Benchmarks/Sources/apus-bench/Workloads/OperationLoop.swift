@@ -108,10 +108,12 @@ final class Worker<Session: EngineSession>: @unchecked Sendable {
         switch plan.kind {
         case .fillseq: try put(share, &latencies) { index, _ in index }
         case .fillrandom, .fillsync: try put(share, &latencies) { [order = plan.order] index, _ in order[index] }
-        case .overwrite: try put(share, &latencies) { [entries = plan.entries] _, random in random.next(below: entries) }
+        case .overwrite:
+            try put(share, &latencies) { [entries = plan.entries] _, random in random.next(below: entries) }
         case .fillbatch: try putBatches(share, &latencies)
         case .deleterandom: try delete(share, &latencies)
-        case .readrandom: try get(share, &latencies) { [entries = plan.entries] random in random.next(below: entries) }
+        case .readrandom:
+            try get(share, &latencies) { [entries = plan.entries] random in random.next(below: entries) }
         case .readmissing: try getMissing(share, &latencies)
         case .readhot: try getHot(share, &latencies)
         case .seekrandom: try seek(share, &latencies)
@@ -123,7 +125,11 @@ final class Worker<Session: EngineSession>: @unchecked Sendable {
     // MARK: Writes
 
     @inline(__always)
-    private func put(_ share: Range<Int>, _ latencies: inout LatencyRecorder, _ choose: (Int, inout RandomSource) -> Int) throws {
+    private func put(
+        _ share: Range<Int>,
+        _ latencies: inout LatencyRecorder,
+        _ choose: (Int, inout RandomSource) -> Int
+    ) throws {
         var random = plan.random(of: thread)
         var position = 0
         latencies.start()
@@ -155,7 +161,9 @@ final class Worker<Session: EngineSession>: @unchecked Sendable {
                 EntryBatch(
                     keys: UnsafeRawBufferPointer(start: keyBytes, count: count * KeyBuffer.byteCount),
                     keyByteCount: KeyBuffer.byteCount,
-                    values: UnsafeBufferPointer(rebasing: values[..<count])))
+                    values: UnsafeBufferPointer(rebasing: values[..<count])
+                )
+            )
             latencies.lap()
         }
         tally.operations += share.count
@@ -174,7 +182,11 @@ final class Worker<Session: EngineSession>: @unchecked Sendable {
     // MARK: Reads
 
     @inline(__always)
-    private func get(_ share: Range<Int>, _ latencies: inout LatencyRecorder, _ choose: (inout RandomSource) -> Int) throws {
+    private func get(
+        _ share: Range<Int>,
+        _ latencies: inout LatencyRecorder,
+        _ choose: (inout RandomSource) -> Int
+    ) throws {
         var random = plan.random(of: thread)
         var seen = Tally()
         let valueByteCount = plan.valueByteCount
