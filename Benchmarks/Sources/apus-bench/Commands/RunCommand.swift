@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import FoundationEssentials
+import Glibc
 
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "run", abstract: "Runs workloads on engines.")
@@ -98,7 +99,7 @@ struct RunCommand: ParsableCommand {
             "\(entries) entries, keys of \(KeyBuffer.byteCount) B, values of \(valueBytes) B, "
                 + "\(memoryBudget) MiB of memory, \(repetitions) repetitions, seed \(seed)"
         )
-        for engine in present { print("\(engine.rawValue): \(engine.describe(settings(for: engine)))") }
+        for engine in present { tell("\(engine.rawValue): \(engine.describe(settings(for: engine)))") }
 
         var measurements: [Measurement] = []
         var failures = 0
@@ -111,10 +112,10 @@ struct RunCommand: ParsableCommand {
                         measurements.append(measurement)
                         try log?.append(measurement)
                         let speed = measurement.opsPerSecond.formatted(fractionDigits: 0)
-                        print("\(repetition)/\(repetitions) \(workload) \(engine.rawValue): \(speed) ops/s")
+                        tell("\(repetition)/\(repetitions) \(workload) \(engine.rawValue): \(speed) ops/s")
                     } catch {
                         failures += 1
-                        print("\(repetition)/\(repetitions) \(workload) \(engine.rawValue): FAILED: \(error)")
+                        tell("\(repetition)/\(repetitions) \(workload) \(engine.rawValue): FAILED: \(error)")
                     }
                 }
             }
@@ -122,6 +123,12 @@ struct RunCommand: ParsableCommand {
         print("")
         for line in SummaryTable(measurements: measurements).lines() { print(line) }
         if failures > 0 { throw BenchmarkError("\(failures) runs failed.") }
+    }
+
+    /// Printed at once, also into a pipe, and before a child prints anything.
+    private func tell(_ line: String) {
+        print(line)
+        fflush(nil)
     }
 
     private func settings(for engine: Engine) -> EngineSettings {
