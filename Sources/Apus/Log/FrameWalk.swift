@@ -64,9 +64,9 @@ struct FrameWalk {
     }
 
     /// Calls `body` for each frame with its offset, header and payload, which is valid during the call. What `body`
-    /// throws ends the walk.
+    /// throws ends the walk. In salvage mode `lose` is told of damage before the frame behind it.
     func run(
-        losses: inout [SalvageLoss],
+        lose: (SalvageLoss) -> Void,
         _ body: (UInt64, FrameHeader, UnsafeRawBufferPointer) throws(ApusError) -> Void
     ) throws(ApusError) -> End {
         let limit = min(limit, sealedByteCount ?? .max)
@@ -74,7 +74,7 @@ struct FrameWalk {
         guard offset <= limit else {
             let damage = ApusError.corruption("the file has no room for frames", file: reader.path, offset: limit)
             guard mode == .salvage else { throw damage }
-            losses.append(SalvageLoss(file: reader.path, offset: 0, byteCount: limit, what: damage.message))
+            lose(SalvageLoss(file: reader.path, offset: 0, byteCount: limit, what: damage.message))
             return End(offset: limit, discardedByteCount: 0)
         }
         var evidence = Evidence()
@@ -89,7 +89,7 @@ struct FrameWalk {
                 }
                 guard mode == .salvage else { throw damage }
                 let next = try nextFrame(after: offset, skipping: header, limit: limit)
-                losses.append(
+                lose(
                     SalvageLoss(
                         file: reader.path, offset: offset, byteCount: (next ?? limit) - offset, what: damage.message))
                 guard let next else { return End(offset: limit, discardedByteCount: 0) }

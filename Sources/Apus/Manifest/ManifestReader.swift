@@ -57,7 +57,7 @@ enum ManifestReader {
         var ordinal: UInt64 = 0
         var losses: [SalvageLoss] = []
         var refusals: [SalvageLoss] = []
-        let end = try walk.run(losses: &losses) { (offset, frame, payload) throws(ApusError) in
+        let end = try walk.run(lose: { losses.append($0) }) { (offset, frame, payload) throws(ApusError) in
             guard frame.kind == FrameKind.edit.rawValue else {
                 throw .corruption("a frame of kind \(frame.kind) is no version edit", file: path, offset: offset)
             }

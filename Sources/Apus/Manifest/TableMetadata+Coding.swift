@@ -108,7 +108,7 @@ extension ByteReader {
     /// A varint above zero that leaves room for the next one.
     mutating func fileNumber(_ what: StaticString) throws(DecodingFailure) -> FileNumber {
         let number = try varint(what)
-        guard number > 0, number < FileNumber.max >> 1 else {
+        guard number > 0, number < FileName.numberLimit else {
             throw DecodingFailure(what: "\(what) is \(number), which no file has")
         }
         return number

@@ -170,7 +170,7 @@ struct LogReplay {
             reader, manifest.databaseID, limit: limit, sealedByteCount: sealed, mode: mode)
         var progress = result
         var losses: [SalvageLoss] = []
-        let end = try walk.run(losses: &losses) { (offset, frame, payload) throws(ApusError) in
+        let end = try walk.run(lose: { losses.append($0) }) { (offset, frame, payload) throws(ApusError) in
             do throws(ApusError) {
                 let last = try lastSequence(of: frame, payload, after: progress.lastSequence, reader.path, offset)
                 progress.lastSequence = last

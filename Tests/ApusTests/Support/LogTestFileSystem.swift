@@ -95,7 +95,7 @@ final class LogTestFileSystem: FileSystem {
     }
 
     /// What a power loss leaves: any subset of the name changes since the last directory sync, and of each file's
-    /// unsynced sectors any subset, the others old or, at random, garbage.
+    /// unsynced sectors any subset; of the others, what was written is missing, half there or garbage.
     func crashed(seed: UInt64) -> LogTestFileSystem {
         var random = TestRandom(seed: seed)
         let after = LogTestFileSystem()
@@ -133,8 +133,10 @@ final class LogTestFileSystem: FileSystem {
             case 0: break
             case 1: bytes.replaceSubrange(range, with: inode.bytes[range])
             default:
-                for index in range where mode == 3 || random.below(2) == 0 { bytes[index] = inode.bytes[index] }
-                if mode == 3 { for index in range { bytes[index] = UInt8(truncatingIfNeeded: random.next()) } }
+                // Bytes that a write did not change are safe: a sector is written as a whole.
+                for index in range where bytes[index] != inode.bytes[index] && (mode == 3 || random.below(2) == 0) {
+                    bytes[index] = mode == 3 ? UInt8(truncatingIfNeeded: random.next()) : inode.bytes[index]
+                }
             }
         }
         return bytes
