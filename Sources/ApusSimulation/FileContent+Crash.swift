@@ -11,17 +11,6 @@ enum Survival {
 }
 
 extension FileContent {
-    /// Which unsynced changes of a sector survive: the first few of those that touched it.
-    private struct SectorFate {
-        /// Changes that touched the sector.
-        var changeCount = 0
-        /// The fewest and the most that may survive, because a truncation did or did not.
-        var floor = 0
-        var ceiling = Int.max
-        /// Changes that belong to the surviving prefix of all changes, where one is asked for.
-        var prefixCount = 0
-    }
-
     /// How the bytes of one file fare; the common shapes of real crashes, rather than noise only.
     private enum Shape {
         case nothing
@@ -107,13 +96,33 @@ extension FileContent {
         _ survivingLengths: Int,
         _ generator: inout SeededGenerator
     ) -> [Int] {
+        var fates = fates(shape, survivingLengths)
+        let touched = fates.touched
+        var kept = fates
+        for sector in touched { kept[sector].changeCount = survivors(of: fates[sector], shape, &generator) }
         let size = Self.sectorByteCount
-        var fates = [SectorFate](repeating: SectorFate(), count: (bytes.count + size - 1) / size)
+        for change in unsynced.reversed() {
+            for sector in change.sectors {
+                if fates[sector].changeCount > kept[sector].changeCount {
+                    let start = max(change.offset, sector * size)
+                    let end = min(change.offset + change.byteCount, (sector + 1) * size)
+                    restore(change.old, of: change.offset, start..<end)
+                }
+                fates[sector].changeCount -= 1
+            }
+        }
+        return touched
+    }
+
+    /// What happened to each sector since the last sync.
+    private func fates(_ shape: Shape, _ survivingLengths: Int) -> SectorFates {
+        var fates = SectorFates(unsynced.map(\.sectors))
         for (number, change) in unsynced.enumerated() {
-            for sector in change.sectors(below: fates.count) {
+            let sectors = change.sectors
+            for sector in sectors {
                 fates[sector].changeCount += 1
-                if case .prefix(let changes, let sectors) = shape,
-                    number < changes || number == changes && sector - change.offset / size < sectors
+                if case .prefix(let changes, let tornSectors) = shape,
+                    number < changes || number == changes && sector - sectors.lowerBound < tornSectors
                 {
                     fates[sector].prefixCount += 1
                 }
@@ -125,31 +134,20 @@ extension FileContent {
                 }
             }
         }
-        let touched = fates.indices.filter { fates[$0].changeCount > 0 }
-        // From here on `floor` is how many changes survive.
-        for sector in touched {
-            let fate = fates[sector]
-            let kept: Int
-            switch shape {
-            case .nothing: kept = 0
-            case .everything: kept = fate.changeCount
-            case .prefix: kept = fate.prefixCount
-            case .sectors(let probability):
-                kept = generator.chance(probability) ? fate.changeCount : generator.below(fate.changeCount + 1)
-            }
-            fates[sector].floor = min(max(kept, fate.floor), fate.ceiling)
+        return fates
+    }
+
+    /// How many of the changes of a sector survive.
+    private func survivors(of fate: SectorFate, _ shape: Shape, _ generator: inout SeededGenerator) -> Int {
+        let wanted: Int
+        switch shape {
+        case .nothing: wanted = 0
+        case .everything: wanted = fate.changeCount
+        case .prefix: wanted = fate.prefixCount
+        case .sectors(let probability):
+            wanted = generator.chance(probability) ? fate.changeCount : generator.below(fate.changeCount + 1)
         }
-        for change in unsynced.reversed() {
-            for sector in change.sectors(below: fates.count) {
-                if fates[sector].changeCount > fates[sector].floor {
-                    let start = max(change.offset, sector * size)
-                    let end = min(change.offset + change.byteCount, (sector + 1) * size)
-                    restore(change.old, of: change.offset, start..<end)
-                }
-                fates[sector].changeCount -= 1
-            }
-        }
-        return touched
+        return min(max(wanted, fate.floor), fate.ceiling)
     }
 
     private mutating func restore(_ old: [UInt8], of offset: Int, _ byteCount: Int) {
@@ -180,11 +178,45 @@ extension FileContent {
     private static let zeroSector = [UInt8](repeating: 0, count: sectorByteCount)
 }
 
+/// Which unsynced changes of a sector survive: the first few of those that touched it.
+private struct SectorFate {
+    /// Changes that touched the sector.
+    var changeCount = 0
+    /// The fewest and the most that may survive, because a truncation did or did not.
+    var floor = 0
+    var ceiling = Int.max
+    /// Changes that belong to the surviving prefix of all changes, where one is asked for.
+    var prefixCount = 0
+}
+
+/// The fates of the touched part of a file, by sector number: a long log changes at one place only.
+private struct SectorFates {
+    private let first: Int
+    private var fates: [SectorFate]
+
+    init(_ ranges: [Range<Int>]) {
+        let ranges = ranges.filter { !$0.isEmpty }
+        first = ranges.map(\.lowerBound).min() ?? 0
+        let end = ranges.map(\.upperBound).max() ?? 0
+        fates = [SectorFate](repeating: SectorFate(), count: end - first)
+    }
+
+    subscript(sector: Int) -> SectorFate {
+        get { fates[sector - first] }
+        set { fates[sector - first] = newValue }
+    }
+
+    /// Sectors that any change touched, ascending.
+    var touched: [Int] {
+        fates.indices.filter { fates[$0].changeCount > 0 }.map { $0 + first }
+    }
+}
+
 extension UnsyncedChange {
     /// The numbers of the sectors it touched.
-    func sectors(below count: Int) -> Range<Int> {
+    fileprivate var sectors: Range<Int> {
         if byteCount == 0 { return 0..<0 }
         let size = FileContent.sectorByteCount
-        return offset / size..<min((offset + byteCount - 1) / size + 1, count)
+        return offset / size..<(offset + byteCount - 1) / size + 1
     }
 }

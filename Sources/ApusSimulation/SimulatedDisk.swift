@@ -180,6 +180,9 @@ public final class SimulatedDisk: FileSystem {
 
     public var usedByteCount: UInt64 { state.withLock { $0.usedByteCount } }
 
+    /// Files that are open now, counted once per handle.
+    public var openFileCount: Int { state.withLock { $0.openCounts.values.reduce(0, +) } }
+
     /// Adds a fault; of several that strike the same call the first added wins (delays add up).
     public func inject(_ fault: Fault) {
         state.withLock { $0.faults.append(fault) }

@@ -130,6 +130,7 @@ import Testing
             try disk.synchronizeDirectory("/")
         }
         #expect(disk.usedByteCount == 0)
+        #expect(disk.openFileCount == 0)
     }
 
     @Test func manyThreadsMayUseItAtOnce() async throws {
