@@ -50,8 +50,11 @@ public struct SetIfAbsentMergeOperator: MergeOperator {
     public var name: String { "apus.setIfAbsent" }
 
     public func merge(key: RawSpan, existing: RawSpan?, operand: RawSpan, into result: inout [UInt8]) throws {
-        let kept = existing ?? operand
-        kept.withUnsafeBytes { result.append(contentsOf: $0) }
+        if let existing {
+            existing.withUnsafeBytes { result.append(contentsOf: $0) }
+        } else {
+            operand.withUnsafeBytes { result.append(contentsOf: $0) }
+        }
     }
 }
 

@@ -16,6 +16,9 @@ class EntryCursor {
     final var key = UnsafeRawBufferPointer(start: nil, count: 0)
     final var trailer = Trailer(rawValue: 0)
     final var payload = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// No entry that the cursor's reader may see is newer. Set by the source that knows; a range deletion newer than
+    /// this hides all that it covers here.
+    final var newestSequence = SequenceNumber.max
 
     func seekToFirst() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }
     func seekToLast() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }
@@ -31,6 +34,16 @@ class EntryCursor {
     func next() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }
     /// - Precondition: `isValid`.
     func previous() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }
+
+    /// As `next`, but entries before `end` that are older than `sequence` may be left out: a range deletion of that
+    /// number covers everything from the current entry to `end`.
+    func next(hiddenUntil end: UnsafeRawBufferPointer, below sequence: SequenceNumber) throws(ApusError) {
+        if newestSequence < sequence { try seek(end, .first) } else { try next() }
+    }
+    /// As `previous`, but entries at or after `start` that are older than `sequence` may be left out.
+    func previous(hiddenFrom start: UnsafeRawBufferPointer, below sequence: SequenceNumber) throws(ApusError) {
+        if newestSequence < sequence { try seekBefore(start, .first) } else { try previous() }
+    }
 }
 
 /// What a point lookup found in one source: the newest entry of the key that the reader may see. The view is valid
