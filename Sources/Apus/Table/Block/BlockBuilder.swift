@@ -1,0 +1,135 @@
+// Collects sorted entries and lays them out as a block.  FORMAT.md §4.2 (drawn in BlockFormat.swift)
+//
+// Entries are kept as they come and encoded at the end: the prefix that all keys share is only known then.
+
+import ApusIO
+
+/// One thread at a time. Reused for block after block; keeps its memory.
+final class BlockBuilder {
+    private struct Entry {
+        var keyOffset: Int
+        var payloadOffset: Int
+        var keyCount: Int
+        var payloadCount: Int
+        var trailer: UInt64
+    }
+
+    private var keys = RawBuffer(capacity: 8 << 10)
+    private var payloads = RawBuffer(capacity: 16 << 10)
+    private var entries: [Entry] = []
+    /// Bytes that every key added so far begins with.
+    private var sharedCount = 0
+    /// Entry headers so far, each at its exact size but for the sequence number.
+    private var entryHeaderByteCount = 0
+    private var smallestSequence = UInt64.max
+
+    var entryCount: Int { entries.count }
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// Size of the block if it ended here: an upper bound, and close.
+    var estimatedByteCount: Int {
+        BlockFormat.headsOffset(prefixCount: sharedCount) + entries.count * BlockFormat.columnByteCount
+            + entryHeaderByteCount + keys.count - entries.count * sharedCount + payloads.count
+    }
+
+    /// - Precondition: sorts after the entry before it.
+    func add(_ key: UnsafeRawBufferPointer, _ trailer: UInt64, _ payload: UnsafeRawBufferPointer) {
+        sharedCount = entries.isEmpty ? key.count : commonPrefixCount(key, UnsafeRawBufferPointer(rebasing: keys.bytes[..<sharedCount]))
+        entries.append(
+            Entry(
+                keyOffset: keys.count, payloadOffset: payloads.count, keyCount: key.count,
+                payloadCount: payload.count, trailer: trailer))
+        keys.append(key)
+        payloads.append(payload)
+        entryHeaderByteCount += 6 + varintByteCount(UInt64(payload.count))
+        smallestSequence = min(smallestSequence, trailer >> 8)
+    }
+
+    /// The last key added. Valid until the next call.
+    var lastKey: UnsafeRawBufferPointer { key(entries[entries.count - 1]) }
+    var lastTrailer: UInt64 { entries[entries.count - 1].trailer }
+
+    /// Appends the block to `output` and starts afresh.
+    ///
+    /// - Precondition: not empty.
+    func finish(into output: inout RawBuffer) {
+        precondition(!entries.isEmpty)
+        let start = output.count
+        let prefix = UnsafeRawBufferPointer(rebasing: keys.bytes[..<sharedCount])
+        // Encoded before the columns are, since they hold its offsets.
+        var offsets: [Int] = []
+        offsets.reserveCapacity(entries.count)
+        var body = RawBuffer(capacity: estimatedByteCount)
+        for entry in entries {
+            offsets.append(body.count)
+            encode(entry, into: &body)
+        }
+        let isWide = offsets[offsets.count - 1] > Int(UInt16.max)
+
+        output.appendLittleEndian(
+            BlockFormat.header(entryCount: entries.count, prefixCount: sharedCount, offsetWidth: isWide ? 4 : 2))
+        output.appendLittleEndian(smallestSequence)
+        output.append(prefix)
+        while (output.count - start) % 8 != 0 { output.appendLittleEndian(UInt8(0)) }
+        let order = EytzingerOrder(count: entries.count)
+        let heads = output.extend(entries.count * 8)
+        for rank in entries.indices {
+            let head = keyHead(key(entries[rank]), from: sharedCount)
+            heads.storeBytes(of: head.littleEndian, toByteOffset: (order.node(rank: rank) - 1) * 8, as: UInt64.self)
+        }
+        let width = isWide ? 4 : 2
+        let column = output.extend(entries.count * width)
+        for rank in entries.indices {
+            let position = (order.node(rank: rank) - 1) * width
+            if isWide {
+                column.storeBytes(of: UInt32(offsets[rank]).littleEndian, toByteOffset: position, as: UInt32.self)
+            } else {
+                column.storeBytes(of: UInt16(offsets[rank]).littleEndian, toByteOffset: position, as: UInt16.self)
+            }
+        }
+        output.append(body.bytes)
+        reset()
+    }
+
+    private func reset() {
+        entries.removeAll(keepingCapacity: true)
+        keys.truncate(to: 0)
+        payloads.truncate(to: 0)
+        sharedCount = 0
+        entryHeaderByteCount = 0
+        smallestSequence = .max
+    }
+
+    private func encode(_ entry: Entry, into body: inout RawBuffer) {
+        let restCount = entry.keyCount - sharedCount
+        body.appendVarint(UInt64(restCount))
+        body.appendLittleEndian(UInt8(truncatingIfNeeded: entry.trailer))
+        body.appendVarint(entry.trailer >> 8 - smallestSequence)
+        body.appendVarint(UInt64(entry.payloadCount))
+        if restCount > 8 { body.append(UnsafeRawBufferPointer(rebasing: key(entry)[(sharedCount + 8)...])) }
+        body.append(UnsafeRawBufferPointer(start: payloads.base + entry.payloadOffset, count: entry.payloadCount))
+    }
+
+    private func key(_ entry: Entry) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: keys.base + entry.keyOffset, count: entry.keyCount)
+    }
+}
+
+/// How many bytes `a` and `b` begin with in common.
+func commonPrefixCount(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+    let limit = min(a.count, b.count)
+    var count = 0
+    while count + 8 <= limit {
+        let difference: UInt64 = a.littleEndian(at: count) ^ b.littleEndian(at: count)
+        if difference != 0 { return count + difference.trailingZeroBitCount / 8 }
+        count += 8
+    }
+    while count < limit && a[count] == b[count] { count += 1 }
+    return count
+}
+
+/// Bytes that `value` takes as a varint.
+@inline(__always)
+func varintByteCount(_ value: UInt64) -> Int {
+    (70 &- (value | 1).leadingZeroBitCount) / 7
+}
