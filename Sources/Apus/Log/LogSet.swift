@@ -1,0 +1,272 @@
+// The live segments of the write-ahead log: which one is written, when the next comes into use, which may go.
+//
+// Who may call what:
+// - the commit leader (one thread at a time): start, makeRoom, append, write, synchronize, rotate, close;
+// - any thread: prepareNext (a background job; the leader waits for it if it needs the result), needsPreparation,
+//   segments, release, retire.
+// Locks: `next` is held while a segment is made, the manifest's entry included; `shared` never across I/O, and is the
+// innermost. So nobody may call rotate, makeRoom or prepareNext while holding a lock that `register` takes.
+//
+// Failures: preparing a segment touches nothing that an acknowledgment depends on, so running out of space there is
+// no more than a refusal, and can be retried. A failed write or sync of a segment in use, its header included, is
+// final: every later call throws `failed`.
+
+import ApusIO
+
+/// One live segment.
+struct LogSegment: Sendable, Hashable {
+    var number: FileNumber
+    var capacity: UInt64
+    /// Bytes in use, header included.
+    var byteCount: UInt64
+    /// nil if it holds no batch.
+    var firstSequence: SequenceNumber?
+    /// Of this segment, or of the last one before it that holds a batch.
+    var lastSequence: SequenceNumber
+}
+
+/// `@unchecked Sendable`: `writer`, `failure` and `lastSequence` belong to the commit leader alone, everything else is
+/// immutable or behind a lock.
+final class LogSet: @unchecked Sendable {
+    struct Configuration: Sendable {
+        var directory: String
+        var fileSystem: any FileSystem
+        var databaseID: DatabaseID
+        /// Reserved for an ordinary segment; a larger group of commits gets a larger one.
+        var segmentByteCount: UInt64
+        /// How many retired files are kept for reuse.
+        var spareLimit = 2
+    }
+
+    private struct Shared {
+        var sealed: [LogSegment] = []
+        var current: LogSegment?
+        var spares: [FileNumber] = []
+    }
+
+    private let configuration: Configuration
+    private let files: LogSegmentFiles
+    private let allocateNumber: @Sendable () -> FileNumber
+    private let register: @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
+    private let next = Monitor<PreparedSegment?>(nil)
+    private let shared = Monitor(Shared())
+    private var writer: LogWriter?
+    private var failure: ApusError?
+    private var lastSequence = SequenceNumber.zero
+
+    private static let granularity: UInt64 = 4096
+    /// A segment beyond this could not express its lengths; a batch is far below it.
+    private static let maximumByteCount = FrameHeader.maximumFileByteCount & ~(granularity - 1)
+
+    /// - Parameters:
+    ///   - allocateNumber: takes the next file number; never one again, never a smaller one.
+    ///   - register: makes the segment's number and capacity part of the manifest (`logCreated`), durably.
+    init(
+        _ configuration: Configuration, allocateNumber: @escaping @Sendable () -> FileNumber,
+        register: @escaping @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
+    ) {
+        self.configuration = configuration
+        self.allocateNumber = allocateNumber
+        self.register = register
+        files = LogSegmentFiles(directory: configuration.directory, fileSystem: configuration.fileSystem)
+    }
+
+    // MARK: - Opening
+
+    /// Prepares the first segment without telling the manifest: opening writes a whole new manifest, which has to
+    /// list the returned segment (`ManifestState.logs`). `start` follows once that manifest is current.
+    func prepareFirst() throws(ApusError) -> (number: FileNumber, capacity: UInt64) {
+        try next.withLock { (next) throws(ApusError) in
+            precondition(next == nil, "the first segment is prepared once")
+            let segment = try files.prepare(allocateNumber(), capacity: ordinaryByteCount, reusing: nil)
+            next = segment
+            return (segment.number, segment.capacity)
+        }
+    }
+
+    /// Brings the first segment into use. Every batch appended has a sequence number above `lastSequence`.
+    func start(after lastSequence: SequenceNumber) throws(ApusError) {
+        precondition(writer == nil)
+        self.lastSequence = lastSequence
+        try rotate()
+    }
+
+    // MARK: - Appending (commit leader)
+
+    /// Makes sure that the frames of a whole group of commits fit the current segment, so that one write and one sync
+    /// cover them. Rotates if they do not. Throws `outOfSpace` without harm if a new segment is needed and cannot be
+    /// had.
+    func makeRoom(for payloadByteCounts: some Sequence<Int>) throws(ApusError) {
+        let needed = payloadByteCounts.reduce(0) { $0 + FrameHeader.frameByteCount(payloadByteCount: $1) }
+        if let writer, writer.hasRoom(forFrameBytes: needed) { return }
+        try rotate(forFrameBytes: needed)
+    }
+
+    /// - Precondition: `makeRoom` was called for it.
+    func append(
+        _ payload: UnsafeRawBufferPointer, sequence: SequenceNumber, kind: FrameKind = .batch
+    ) throws(ApusError) {
+        try current().append(payload, sequence: sequence, kind: kind)
+    }
+
+    /// Hands what was appended to the operating system. The current segment's figures count it from here on.
+    func write() throws(ApusError) {
+        let writer = try current()
+        try writer.write()
+        note(writer)
+    }
+
+    /// Returns when everything appended, to whatever segment, is durable.
+    func synchronize() throws(ApusError) {
+        let writer = try current()
+        try writer.synchronize()
+        note(writer)
+    }
+
+    /// Seals the current segment, durably, and goes on in the next one, which is made now if none was prepared.
+    func rotate(forFrameBytes byteCount: Int = 0) throws(ApusError) {
+        if let failure { throw failure }
+        if let failure = writer?.failure { throw failure }
+        let capacity = max(ordinaryByteCount, rounded(UInt64(byteCount) + UInt64(SegmentHeader.byteCount)))
+        guard capacity <= Self.maximumByteCount else {
+            throw ApusError(.invalidArgument, "\(byteCount) bytes are more than one log segment can hold")
+        }
+        // First what may be refused for lack of space, while nothing has changed yet.
+        let segment = try takeNext(capacity: capacity)
+        var previous: LogSegment?
+        if let writer {
+            try writer.synchronize()
+            note(writer)
+            previous = figures(of: writer)
+            lastSequence = writer.lastSequence
+        }
+        let header = SegmentHeader(
+            purpose: .log, number: segment.number, databaseID: configuration.databaseID, capacity: segment.capacity,
+            previousNumber: previous?.number ?? 0, previousByteCount: previous?.byteCount ?? 0,
+            previousLastSequence: lastSequence)
+        let successor: LogWriter
+        do {
+            successor = try files.activate(segment, header)
+        } catch {
+            let failed = ApusError(
+                .failed, "\(error); nothing more is written until the database is reopened", file: segment.path,
+                systemCode: error.code)
+            failure = failed
+            throw failed
+        }
+        writer?.close()
+        writer = successor
+        let current = figures(of: successor)
+        shared.withLock { shared in
+            if let previous { shared.sealed.append(previous) }
+            shared.current = current
+        }
+    }
+
+    /// Where the log ends, for the clean-close record, after making all of it durable. Nothing can be appended after.
+    func close() throws(ApusError) -> LogSegment {
+        try synchronize()
+        let end = figures(of: try current())
+        writer?.close()
+        next.withLock { next in
+            try? next?.file.close()
+            next = nil
+        }
+        return end
+    }
+
+    // MARK: - Preparing and releasing (any thread)
+
+    /// Whether a background job should call `prepareNext`.
+    var needsPreparation: Bool { next.withLock { $0 == nil } }
+
+    /// Makes the next segment ahead of time, registers it, and keeps it for `rotate`. Does nothing if there is one.
+    func prepareNext() throws(ApusError) {
+        try next.withLock { (next) throws(ApusError) in
+            if next == nil { next = try makeNext(capacity: ordinaryByteCount) }
+        }
+    }
+
+    /// The segments that hold batches or may come to hold them, oldest first, the current one last.
+    var segments: [LogSegment] {
+        shared.withLock { shared in shared.sealed + (shared.current.map { [$0] } ?? []) }
+    }
+
+    /// Forgets the oldest segments that hold nothing newer than `sequence`, never the current one, and returns them.
+    /// Once the manifest says durably that they are gone (`logDeleted`), pass them to `retire`.
+    func release(through sequence: SequenceNumber) -> [LogSegment] {
+        shared.withLock { shared in
+            let count = shared.sealed.prefix { $0.lastSequence <= sequence }.count
+            let released = Array(shared.sealed[..<count])
+            shared.sealed.removeFirst(count)
+            return released
+        }
+    }
+
+    /// Keeps the files of released segments for reuse, or removes them.
+    func retire(_ segments: [LogSegment]) throws(ApusError) {
+        for segment in segments {
+            let isKept = shared.withLock { shared in
+                guard segment.capacity == ordinaryByteCount, shared.spares.count < configuration.spareLimit else {
+                    return false
+                }
+                shared.spares.append(segment.number)
+                return true
+            }
+            if !isKept { try files.remove(segment.number) }
+        }
+    }
+
+    // MARK: - Inside
+
+    private var ordinaryByteCount: UInt64 { rounded(configuration.segmentByteCount) }
+
+    private func rounded(_ byteCount: UInt64) -> UInt64 {
+        (byteCount + Self.granularity - 1) & ~(Self.granularity - 1)
+    }
+
+    private func current() throws(ApusError) -> LogWriter {
+        if let failure { throw failure }
+        guard let writer else { preconditionFailure("the log is used before it was started") }
+        return writer
+    }
+
+    private func takeNext(capacity: UInt64) throws(ApusError) -> PreparedSegment {
+        try next.withLock { (next) throws(ApusError) in
+            var segment = if let next { next } else { try makeNext(capacity: capacity) }
+            // Kept until it is really taken: a segment that cannot grow now stays for a smaller group.
+            next = segment
+            try files.extend(&segment, to: capacity)
+            next = nil
+            return segment
+        }
+    }
+
+    /// Called with `next` held.
+    private func makeNext(capacity: UInt64) throws(ApusError) -> PreparedSegment {
+        let retired: FileNumber? = shared.withLock { shared in
+            capacity == ordinaryByteCount && !shared.spares.isEmpty ? shared.spares.removeFirst() : nil
+        }
+        let segment = try files.prepare(allocateNumber(), capacity: capacity, reusing: retired)
+        do {
+            try register(segment.number, segment.capacity)
+        } catch {
+            try? segment.file.close()
+            // Only without space is it certain that the manifest does not list the segment.
+            if error.kind == .outOfSpace { try? files.remove(segment.number) }
+            throw error
+        }
+        return segment
+    }
+
+    private func note(_ writer: LogWriter) {
+        let figures = figures(of: writer)
+        shared.withLock { $0.current = figures }
+    }
+
+    private func figures(of writer: LogWriter) -> LogSegment {
+        LogSegment(
+            number: writer.number, capacity: writer.capacity, byteCount: writer.writtenByteCount,
+            firstSequence: writer.firstSequence, lastSequence: writer.lastSequence)
+    }
+}

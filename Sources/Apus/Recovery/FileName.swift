@@ -1,0 +1,79 @@
+// The names of the files in a database directory.  FORMAT.md §1
+//
+// The only place that formats or parses a name, so that no two parts of the engine can disagree about one.
+
+/// A file of a database, by the name it has in the directory.
+enum FileName: Hashable, Sendable {
+    case current
+    case lock
+    case manifest(FileNumber)
+    case log(FileNumber)
+    case table(FileNumber)
+    case blob(FileNumber)
+    /// A file being written; the string is its name without `.tmp`.
+    case temporary(String)
+
+    private static let digitCount = 12
+    private static let temporarySuffix = ".tmp"
+
+    /// nil if the name is none of ours.
+    init?(_ name: String) {
+        if name == "CURRENT" {
+            self = .current
+            return
+        }
+        if name == "LOCK" {
+            self = .lock
+            return
+        }
+        if name.hasSuffix(Self.temporarySuffix), name.utf8.count > Self.temporarySuffix.utf8.count {
+            self = .temporary(String(name.dropLast(Self.temporarySuffix.count)))
+            return
+        }
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, let number = Self.number(parts[0]) else { return nil }
+        switch parts[1] {
+        case "manifest": self = .manifest(number)
+        case "log": self = .log(number)
+        case "table": self = .table(number)
+        case "blob": self = .blob(number)
+        default: return nil
+        }
+    }
+
+    /// The name in the directory.
+    var string: String {
+        switch self {
+        case .current: "CURRENT"
+        case .lock: "LOCK"
+        case .manifest(let number): Self.digits(number) + ".manifest"
+        case .log(let number): Self.digits(number) + ".log"
+        case .table(let number): Self.digits(number) + ".table"
+        case .blob(let number): Self.digits(number) + ".blob"
+        case .temporary(let name): name + Self.temporarySuffix
+        }
+    }
+
+    /// The number that the shared counter gave this file, nil for files without one.
+    var number: FileNumber? {
+        switch self {
+        case .manifest(let number), .log(let number), .table(let number), .blob(let number): number
+        case .current, .lock, .temporary: nil
+        }
+    }
+
+    func path(in directory: String) -> String { directory + "/" + string }
+
+    private static func digits(_ number: FileNumber) -> String {
+        let text = String(number)
+        return String(repeating: "0", count: max(0, digitCount - text.utf8.count)) + text
+    }
+
+    /// Exactly what `digits` writes, nothing else: no sign, no other padding, not zero.
+    private static func number(_ text: Substring) -> FileNumber? {
+        guard text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = FileNumber(text), number > 0,
+            digits(number) == text
+        else { return nil }
+        return number
+    }
+}
