@@ -10,6 +10,12 @@ struct TreeSummary: Sendable {
     func byteCount(of level: Int) -> UInt64 { levels[level].totalByteCount }
 }
 
+extension TreeSummary {
+    init(_ version: Version) {
+        self.init(levels: version.levels.map { $0.map(\.metadata) }, blobFiles: version.blobFiles)
+    }
+}
+
 /// Why a compaction was chosen.
 enum CompactionReason: String, Sendable, CaseIterable {
     /// Level 0 has too many tables.

@@ -8,7 +8,7 @@
 /// The sizes and thresholds that compaction goes by. Tests use tiny ones.
 struct LevelPolicy: Sendable, Hashable {
     /// Levels including level 0.
-    var levelCount = 7
+    var levelCount = VersionEdit.levelCount
     /// How much larger each level is than the one above it.
     var ratio: UInt64 = 10
     /// Tables in level 0 that make it due for compaction.
