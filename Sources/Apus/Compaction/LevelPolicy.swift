@@ -56,7 +56,7 @@ struct LevelPolicy: Sendable, Hashable {
         // An average value entry; where there are none left to go by, an average entry stands in.
         let average = max(table.byteCount / (values > 1 ? values : table.entryCount), 1)
         let (freed, overflow) = table.deletionCount.multipliedReportingOverflow(by: average)
-        return overflow ? table.byteCount : table.byteCount.addingReportingOverflow(freed).partialValue
+        return overflow ? .max : table.byteCount.added(freed)
     }
 }
 

@@ -85,7 +85,11 @@ final class CompactionFixture: Sendable {
         let epochs = EpochDomain()
         let pool = FilePool(fileSystem: failing, limit: 8)
         context = TableContext(
-            cache: BlockCache(capacity: 16 << 20, epochs: epochs), epochs: epochs, filePool: pool, onObsolete: { _ in })
+            cache: BlockCache(capacity: 16 << 20, epochs: epochs),
+            epochs: epochs,
+            filePool: pool,
+            onObsolete: { _ in }
+        )
         store = BlobStore(pool: pool) { FileName.blob($0).path(in: "db") }
     }
 
@@ -98,7 +102,8 @@ final class CompactionFixture: Sendable {
                     return number
                 }
             },
-            path: { $0.path(in: "db") })
+            path: { $0.path(in: "db") }
+        )
     }
 
     var upcomingNumber: FileNumber { nextNumber.withLock { $0 } }
@@ -116,7 +121,8 @@ final class CompactionFixture: Sendable {
         try cursor.seekToFirst()
         while cursor.isValid {
             source.entries.append(
-                PlainEntry(key: [UInt8](cursor.key), trailer: cursor.trailer, payload: [UInt8](cursor.payload)))
+                PlainEntry(key: [UInt8](cursor.key), trailer: cursor.trailer, payload: [UInt8](cursor.payload))
+            )
             try cursor.next()
         }
         source.deletions = try table.rangeDeletions()?.all() ?? []
@@ -125,13 +131,24 @@ final class CompactionFixture: Sendable {
 
     /// An input with the settings that most tests share.
     func input(
-        _ sources: [PlainSource], target: Int = 1, snapshots: [SequenceNumber] = [.max],
-        older: TombstoneElision = TombstoneElision(levels: []), policy: LevelPolicy = .tiny
+        _ sources: [PlainSource],
+        target: Int = 1,
+        snapshots: [SequenceNumber] = [.max],
+        older: TombstoneElision = TombstoneElision(levels: []),
+        policy: LevelPolicy = .tiny
     ) -> CompactionInput {
         CompactionInput(
-            sources: sources.map { PlainCursor($0) }, rangeDeletions: sources.map { RangeDeletions($0.deletions) },
-            targetLevel: target, snapshots: snapshots, expiryHorizon: 0, elision: older, policy: policy,
-            tableOptions: .tiny, createdAt: 1, blobs: store)
+            sources: sources.map { PlainCursor($0) },
+            rangeDeletions: sources.map { RangeDeletions($0.deletions) },
+            targetLevel: target,
+            snapshots: snapshots,
+            expiryHorizon: 0,
+            elision: older,
+            policy: policy,
+            tableOptions: .tiny,
+            createdAt: 1,
+            blobs: store
+        )
     }
 }
 

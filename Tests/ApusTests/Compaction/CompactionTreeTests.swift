@@ -67,7 +67,12 @@ struct SimulatedTree {
         history.hasMerges = seed % 3 != 0
         history.hasExpiry = seed % 4 != 1
         history.largestValue = 30
-        picker = CompactionPicker(policy: .tiny)
+        var policy = LevelPolicy.tiny
+        if seed % 5 < 3 {
+            policy.baseByteCount = 300
+            policy.tableByteCount = 250
+        }
+        picker = CompactionPicker(policy: policy)
         separationThreshold = seed % 2 == 0 ? 12 : nil
         summary = TreeSummary(levels: Array(repeating: [], count: LevelPolicy.tiny.levelCount))
     }
@@ -118,7 +123,10 @@ struct SimulatedTree {
         case .merge(let plan):
             let tables = plan.tables
             var input = input(
-                tables.map { contents[$0.number]! }, target: plan.targetLevel, elision: plan.elision(in: summary))
+                tables.map { contents[$0.number]! },
+                target: plan.targetLevel,
+                elision: plan.elision(in: summary)
+            )
             input.sources = tables.map { fixture.table($0).makeCursor(fillCache: false, readahead: true) }
             input.grandparents = plan.grandparents(in: summary)
             input.collectedBlobFiles = plan.collectedBlobFiles
@@ -133,7 +141,13 @@ struct SimulatedTree {
     }
 
     private func input(_ sources: [PlainSource], target: Int, elision: TombstoneElision) -> CompactionInput {
-        var input = fixture.input(sources, target: target, snapshots: stripeBounds, older: elision)
+        var input = fixture.input(
+            sources,
+            target: target,
+            snapshots: stripeBounds,
+            older: elision,
+            policy: picker.policy
+        )
         input.expiryHorizon = horizon
         input.mergeOperator = history.hasMerges ? AppendingOperator() : nil
         input.createdAt = history.clock
@@ -160,7 +174,9 @@ struct SimulatedTree {
     }
 
     private mutating func apply(
-        _ plan: CompactionPlan, added: [TableMetadata], blobs: [BlobFileMetadata]
+        _ plan: CompactionPlan,
+        added: [TableMetadata],
+        blobs: [BlobFileMetadata]
     ) throws {
         for input in plan.inputs {
             for table in input.tables {
@@ -171,7 +187,8 @@ struct SimulatedTree {
             }
         }
         summary.levels[plan.targetLevel] = TableOrder.sorted(
-            summary.levels[plan.targetLevel] + added, level: plan.targetLevel
+            summary.levels[plan.targetLevel] + added,
+            level: plan.targetLevel
         ) { $0 }
         summary.blobFiles += blobs
         let garbage = Set(BlobCollector.unreferenced(summary))
@@ -188,7 +205,9 @@ struct SimulatedTree {
 
     mutating func compactEverything() throws {
         let request = ManualCompaction(
-            sequence: history.lastSequence, nextFileNumber: fixture.upcomingNumber)
+            sequence: history.lastSequence,
+            nextFileNumber: fixture.upcomingNumber
+        )
         for _ in 0..<1000 {
             switch picker.nextStep(of: request, summary, running: footprints, at: moment) {
             case .done: return
@@ -223,7 +242,8 @@ struct SimulatedTree {
                     let new = try found.sight(of: key, at: reader, time) { try fixture.store.value(of: $0) }
                     guard old == new else {
                         throw Mismatch(
-                            description: "key \(key) at \(reader.rawValue), time \(time): \(old) became \(new)")
+                            description: "key \(key) at \(reader.rawValue), time \(time): \(old) became \(new)"
+                        )
                     }
                 }
             }
@@ -249,7 +269,9 @@ struct SimulatedTree {
         for level in summary.levels {
             for table in level {
                 for share in table.blobReferences where !known.contains(share.file) {
-                    throw Mismatch(description: "table \(table.number) refers to blob file \(share.file), which is gone")
+                    throw Mismatch(
+                        description: "table \(table.number) refers to blob file \(share.file), which is gone"
+                    )
                 }
             }
         }
