@@ -145,7 +145,7 @@ struct CompactionPicker: Sendable {
     private func levelPlan(_ level: Int, _ tree: TreeSummary, _ running: [CompactionFootprint]) -> CompactionPlan? {
         let next = tree.levels[level + 1]
         let candidates = tree.levels[level].filter { !running.occupies($0) }.map { table in
-            let overlap = next[next.overlapping(table.bounds)].reduce(0) { $0.added($1.byteCount) }
+            let overlap = next[next.overlapping(table.bounds)].reduce(UInt64(0)) { $0.added($1.byteCount) }
             return (table: table, cost: Double(overlap) / Double(max(weight(table, overlap), 1)))
         }
         for candidate in candidates.sorted(by: { ($0.cost, $0.table.number) < ($1.cost, $1.table.number) }) {
