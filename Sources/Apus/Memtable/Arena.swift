@@ -16,7 +16,7 @@ final class Arena {
     let memory: PageMemory
     let base: UnsafeMutableRawPointer
     /// Bytes handed out.
-    private(set) var used = 8
+    @exclusivity(unchecked) private(set) var used = 8
 
     init(memory: PageMemory) {
         self.memory = memory

@@ -81,6 +81,7 @@ struct SkipList {
         return rankAmongEqualHeads(key, trailer, head, node, order, from: rank, inclusive: inclusive)
     }
 
+    @inline(never)
     private func rankAmongEqualHeads(
         _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ head: UInt64, _ node: SkipListNode, _ order: SlotOrder,
         from first: Int, inclusive: Bool

@@ -26,8 +26,8 @@ final class SkipListWriter {
     let arena: Arena
     let list: SkipList
     /// Number of upper levels.
-    private(set) var height = 0
-    private var root: ArenaOffset
+    @exclusivity(unchecked) private(set) var height = 0
+    @exclusivity(unchecked) private var root: ArenaOffset
 
     private let path: UnsafeMutablePointer<Step>
     private let entries: UnsafeMutablePointer<ArenaOffset>
@@ -35,9 +35,9 @@ final class SkipListWriter {
     private let heads: UnsafeMutablePointer<UInt64>
 
     /// Where the last entry went, and whether the one before it went right beside.
-    private var lastNode: SkipListNode
-    private var lastRank = -1
-    private var isSequential = false
+    @exclusivity(unchecked) private var lastNode: SkipListNode
+    @exclusivity(unchecked) private var lastRank = -1
+    @exclusivity(unchecked) private var isSequential = false
 
     init(arena: Arena) {
         self.arena = arena

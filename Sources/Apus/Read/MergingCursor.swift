@@ -30,11 +30,11 @@ final class MergingCursor: EntryCursor {
     private let count: Int
     private let sources: UnsafeMutablePointer<Unmanaged<EntryCursor>>
     private let matches: UnsafeMutablePointer<Contender>
-    private var winner = 0
-    private var isForward = true
+    @exclusivity(unchecked) private var winner = 0
+    @exclusivity(unchecked) private var isForward = true
     /// Set once two sources were seen with the same entry. That hardly ever happens, so only then does every step
     /// look for equals of the current entry.
-    private var hasTies = false
+    @exclusivity(unchecked) private var hasTies = false
 
     init(_ sources: [EntryCursor]) {
         owners = sources

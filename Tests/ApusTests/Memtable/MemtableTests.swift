@@ -156,7 +156,7 @@ import Testing
                 }
                 #expect(memtable.byteCount <= memtable.capacity)
             }
-            #expect(memtable.byteCount > (batch < 10 ? 900 << 10 : 400 << 10), "batch \(batch)")
+            #expect(memtable.byteCount > (batch < 10 ? 900 << 10 : 300 << 10), "batch \(batch)")
         }
     }
 
