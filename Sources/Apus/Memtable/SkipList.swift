@@ -71,7 +71,11 @@ struct SkipList {
     /// The key lies in the node's range (or is its end).
     @inline(__always)
     func rank(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, head: UInt64, in node: SkipListNode, _ order: SlotOrder,
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        head: UInt64,
+        in node: SkipListNode,
+        _ order: SlotOrder,
         inclusive: Bool
     ) -> Int {
         let count = order.count
@@ -83,8 +87,13 @@ struct SkipList {
 
     @inline(never)
     private func rankAmongEqualHeads(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ head: UInt64, _ node: SkipListNode, _ order: SlotOrder,
-        from first: Int, inclusive: Bool
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        _ head: UInt64,
+        _ node: SkipListNode,
+        _ order: SlotOrder,
+        from first: Int,
+        inclusive: Bool
     ) -> Int {
         var low = first
         var high = first &+ 1
@@ -108,7 +117,9 @@ struct SkipList {
     /// The bottom node whose range contains (`key`, `trailer`); not `inclusive`: the one with the entry before it.
     @inline(__always)
     private func bottomNode(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, inclusive: Bool
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        inclusive: Bool
     ) -> SkipListNode {
         descend { node, order in
             let head = SkipList.head(key, trailer, prefix: node.prefix)

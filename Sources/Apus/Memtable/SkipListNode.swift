@@ -91,7 +91,9 @@ struct SkipListNode: Equatable {
     }
 
     @inline(__always) var low: ArenaOffset { base.load(fromByteOffset: 184, as: UInt32.self) }
-    @inline(__always) func setLow(_ entry: ArenaOffset) { base.storeBytes(of: entry, toByteOffset: 184, as: UInt32.self) }
+    @inline(__always) func setLow(_ entry: ArenaOffset) {
+        base.storeBytes(of: entry, toByteOffset: 184, as: UInt32.self)
+    }
 
     @inline(__always) var high: ArenaOffset { base.load(fromByteOffset: 188, as: UInt32.self) }
     @inline(__always) func setHigh(_ entry: ArenaOffset) {

@@ -124,7 +124,11 @@ final class SkipListWriter {
 
     @inline(__always)
     private func place(
-        _ entry: ArenaOffset, _ key: UnsafeRawBufferPointer, _ trailer: Trailer, in node: SkipListNode, _ rank: Int
+        _ entry: ArenaOffset,
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        in node: SkipListNode,
+        _ rank: Int
     ) {
         let order = node.order
         let slot = order.count
@@ -201,7 +205,9 @@ final class SkipListWriter {
 
     /// Two nodes that share what was gathered from `node`: the first `half` slots, and the rest.
     private func makeHalves(
-        of node: SkipListNode, _ half: Int, upper: Bool
+        of node: SkipListNode,
+        _ half: Int,
+        upper: Bool
     ) -> (left: ArenaOffset, right: ArenaOffset) {
         let middle = entries[half]
         let end = SkipListNode.capacity + 1
@@ -247,11 +253,16 @@ final class SkipListWriter {
     /// A node of the gathered slots in `range`, complete but for its link. `headsTakenAfter` is the prefix for which
     /// the gathered heads hold; where the new prefix is longer the heads are taken anew from the keys.
     private func makeNode(
-        _ range: Range<Int>, low: ArenaOffset, high: ArenaOffset, upper: Bool, headsTakenAfter oldPrefix: UInt32?
+        _ range: Range<Int>,
+        low: ArenaOffset,
+        high: ArenaOffset,
+        upper: Bool,
+        headsTakenAfter oldPrefix: UInt32?
     ) -> ArenaOffset {
         let offset = arena.allocate(
             byteCount: upper ? SkipListNode.upperByteCount : SkipListNode.bottomByteCount,
-            alignment: SkipListNode.alignment)
+            alignment: SkipListNode.alignment
+        )
         let node = list.node(offset)
         let prefix = sharedPrefix(low, high)
         node.setPrefix(prefix)

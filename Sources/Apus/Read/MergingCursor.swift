@@ -72,7 +72,8 @@ final class MergingCursor: EntryCursor {
     }
 
     private func position(
-        forward: Bool, _ move: (EntryCursor) throws(ApusError) -> Void
+        forward: Bool,
+        _ move: (EntryCursor) throws(ApusError) -> Void
     ) throws(ApusError) {
         isValid = false
         for index in 0..<count { try move(owners[index]) }
@@ -154,7 +155,8 @@ final class MergingCursor: EntryCursor {
     }
 
     override func previous(
-        hiddenFrom start: UnsafeRawBufferPointer, below sequence: SequenceNumber
+        hiddenFrom start: UnsafeRawBufferPointer,
+        below sequence: SequenceNumber
     ) throws(ApusError) {
         precondition(isValid)
         if isForward || !isAnySourceHidden(below: sequence) { return try previous() }

@@ -52,8 +52,14 @@ final class VisibleCursor {
     ///   - now: the time, in milliseconds since 1970, against which expiry is judged.
     ///   - upper: exclusive.
     init(
-        source: EntryCursor, rangeDeletions: [RangeDeletions], snapshot: SequenceNumber, now: UInt64,
-        lower: [UInt8]?, upper: [UInt8]?, mergeOperator: (any MergeOperator)?, blobs: (any BlobSource)?
+        source: EntryCursor,
+        rangeDeletions: [RangeDeletions],
+        snapshot: SequenceNumber,
+        now: UInt64,
+        lower: [UInt8]?,
+        upper: [UInt8]?,
+        mergeOperator: (any MergeOperator)?,
+        blobs: (any BlobSource)?
     ) {
         self.source = source
         self.snapshot = snapshot
