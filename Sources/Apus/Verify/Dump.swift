@@ -7,7 +7,9 @@ import ApusIO
 enum Dump {
     /// `CURRENT`, line by line.
     static func current(
-        in directory: String, on fileSystem: any FileSystem, to output: DumpOutput
+        in directory: String,
+        on fileSystem: any FileSystem,
+        to output: DumpOutput
     ) throws(ApusError) {
         do throws(ApusError) {
             guard let current = try CurrentFile.read(in: directory, on: fileSystem) else {
@@ -25,7 +27,10 @@ enum Dump {
 
     /// A log segment: its header, each frame, each entry.
     static func log(
-        _ number: FileNumber, in directory: String, on fileSystem: any FileSystem, to output: DumpOutput
+        _ number: FileNumber,
+        in directory: String,
+        on fileSystem: any FileSystem,
+        to output: DumpOutput
     ) throws(ApusError) {
         try frames(.log(number), .log, in: directory, on: fileSystem, to: output) { frame, payload in
             batch(frame, payload, to: output)
@@ -34,7 +39,10 @@ enum Dump {
 
     /// A manifest: its header, each edit, each change.
     static func manifest(
-        _ number: FileNumber, in directory: String, on fileSystem: any FileSystem, to output: DumpOutput
+        _ number: FileNumber,
+        in directory: String,
+        on fileSystem: any FileSystem,
+        to output: DumpOutput
     ) throws(ApusError) {
         try frames(.manifest(number), .manifest, in: directory, on: fileSystem, to: output) { frame, payload in
             edit(frame, payload, to: output)
@@ -44,30 +52,45 @@ enum Dump {
     // MARK: - Frames
 
     private static func frames(
-        _ name: FileName, _ purpose: SegmentHeader.Purpose, in directory: String, on fileSystem: any FileSystem,
-        to output: DumpOutput, _ show: (FrameHeader, UnsafeRawBufferPointer) -> Void
+        _ name: FileName,
+        _ purpose: SegmentHeader.Purpose,
+        in directory: String,
+        on fileSystem: any FileSystem,
+        to output: DumpOutput,
+        _ show: (FrameHeader, UnsafeRawBufferPointer) -> Void
     ) throws(ApusError) {
         let reader = try SegmentReader(name, in: directory, on: fileSystem)
         output("\(name.string): \(reader.byteCount) bytes")
         guard let (databaseID, capacity) = try header(reader, purpose, to: output) else { return }
         let walk = FrameWalk(
-            reader, databaseID, limit: min(reader.byteCount, capacity ?? reader.byteCount), mode: .salvage)
-        let end = try walk.run(lose: { loss in
-            output("@\(loss.offset) damage, \(loss.byteCount ?? 0) bytes: \(loss.what)")
-        }) { (offset, frame, payload) throws(ApusError) in
-            output(
-                "@\(offset) \(FrameKind(rawValue: frame.kind).map { "\($0)" } ?? "unknown kind \(frame.kind)")"
-                    + " \(frame.sequence.rawValue), \(payload.count) bytes, synced up to \(frame.syncedByteCount)")
-            show(frame, payload)
-        }
+            reader,
+            databaseID,
+            limit: min(reader.byteCount, capacity ?? reader.byteCount),
+            mode: .salvage
+        )
+        let end = try walk.run(
+            lose: { loss in
+                output("@\(loss.offset) damage, \(loss.byteCount ?? 0) bytes: \(loss.what)")
+            },
+            each: { (offset, frame, payload) throws(ApusError) in
+                output(
+                    "@\(offset) \(FrameKind(rawValue: frame.kind).map { "\($0)" } ?? "unknown kind \(frame.kind)")"
+                        + " \(frame.sequence.rawValue), \(payload.count) bytes, synced up to \(frame.syncedByteCount)"
+                )
+                show(frame, payload)
+            }
+        )
         output(
             "@\(end.offset) end"
-                + (end.discardedByteCount > 0 ? "; \(end.discardedByteCount) bytes of torn frames follow" : ""))
+                + (end.discardedByteCount > 0 ? "; \(end.discardedByteCount) bytes of torn frames follow" : "")
+        )
     }
 
     /// Shows the header, and returns what is needed to recognise frames; nil if there can be none.
     private static func header(
-        _ reader: SegmentReader, _ purpose: SegmentHeader.Purpose, to output: DumpOutput
+        _ reader: SegmentReader,
+        _ purpose: SegmentHeader.Purpose,
+        to output: DumpOutput
     ) throws(ApusError) -> (DatabaseID, capacity: UInt64?)? {
         let headerByteCount = SegmentHeader.byteCount
         do throws(ApusError) {
@@ -117,7 +140,8 @@ enum Dump {
                 let value = try reader.lengthPrefixed("payload")
                 output(
                     "   \(frame.sequence.rawValue &+ index) \(kind) in \(keyspace): \(DumpText.quoted(key))"
-                        + " \(DumpText.payload(kind, value))")
+                        + " \(DumpText.payload(kind, value))"
+                )
             }
             if !reader.isAtEnd { throw DecodingFailure(what: "\(reader.remaining) bytes follow the last entry") }
         } catch {

@@ -11,8 +11,14 @@ import Testing
         bytes.withUnsafeMutableBytes { bytes in
             payload.withUnsafeBytes { payload in
                 FrameHeader.encode(
-                    payload, sequence: SequenceNumber(7), kind: .batch, syncedByteCount: 64, at: offset,
-                    FramePlace(Self.id, number), to: bytes.baseAddress!)
+                    payload,
+                    sequence: SequenceNumber(7),
+                    kind: .batch,
+                    syncedByteCount: 64,
+                    at: offset,
+                    FramePlace(Self.id, number),
+                    to: bytes.baseAddress!
+                )
             }
         }
         return bytes

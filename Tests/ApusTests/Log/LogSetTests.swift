@@ -24,7 +24,10 @@ import Testing
         try database.logs.makeRoom(for: (1...10).map { _ in LogTestDatabase.batch(1).count })
         for sequence in 1...10 {
             try LogTestDatabase.append(
-                LogTestDatabase.batch(UInt64(sequence)), SequenceNumber(UInt64(sequence)), to: database.logs)
+                LogTestDatabase.batch(UInt64(sequence)),
+                SequenceNumber(UInt64(sequence)),
+                to: database.logs
+            )
         }
         try database.logs.synchronize()
         #expect(disk.calls.map(\.operation) == [.write, .synchronize])
@@ -44,7 +47,8 @@ import Testing
                 TestCall(operation: .synchronize, name: "000000000001.log"),
                 TestCall(operation: .write, name: "000000000003.log"),
                 TestCall(operation: .synchronize, name: "000000000003.log"),
-            ])
+            ]
+        )
         let segments = database.logs.segments
         #expect(segments.map(\.number) == [1, 3])
         #expect(segments[0].firstSequence == SequenceNumber(1))
@@ -59,6 +63,7 @@ import Testing
         disk.clearCalls()
         try database.logs.rotate()
         let calls = disk.calls
+        #expect(calls.prefix(5).map(\.operation) == [.open, .allocate, .write, .synchronize, .synchronizeDirectory])
         let created = try #require(calls.firstIndex { $0.operation == .open && $0.name == "000000000003.log" })
         let named = try #require(calls.firstIndex { $0.operation == .synchronizeDirectory })
         let registered = try #require(calls.firstIndex { $0.operation == .write && $0.name.hasSuffix("manifest") })

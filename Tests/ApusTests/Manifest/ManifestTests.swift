@@ -42,12 +42,17 @@ import Testing
             try database.manifest.append(
                 VersionEdit([
                     .tableAdded(1, level: 1, .sample(UInt64(number), "k\(number)", "k\(number)"))
-                ]))
-            if number % 2 == 0 { try database.manifest.append(VersionEdit([.tableRemoved(1, level: 1, UInt64(number))])) }
+                ])
+            )
+            if number % 2 == 0 {
+                try database.manifest.append(VersionEdit([.tableRemoved(1, level: 1, UInt64(number))]))
+            }
         }
         #expect(database.manifest.number > first)
         #expect(try read(disk).keyspaces == database.manifest.state.keyspaces)
-        #expect(disk.fileNames.filter { $0.hasSuffix("manifest") } == [FileName.manifest(database.manifest.number).string])
+        #expect(
+            disk.fileNames.filter { $0.hasSuffix("manifest") } == [FileName.manifest(database.manifest.number).string]
+        )
         #expect(disk.content(LogTestDatabase.path(.manifest(database.manifest.number))).count < 400 * 200)
     }
 
@@ -55,11 +60,14 @@ import Testing
         let disk = LogTestFileSystem()
         _ = try create(disk)
         #expect(
-            disk.calls.drop { $0.name != "000000000002.manifest" }.prefix(10).map { "\($0.operation.rawValue) \($0.name)" } == [
+            disk.calls.drop { $0.name != "000000000002.manifest" }.prefix(10).map {
+                "\($0.operation.rawValue) \($0.name)"
+            } == [
                 "open 000000000002.manifest", "allocate 000000000002.manifest", "write 000000000002.manifest",
                 "synchronize 000000000002.manifest", "open CURRENT.tmp", "write CURRENT.tmp", "synchronize CURRENT.tmp",
                 "synchronizeDirectory db", "rename CURRENT.tmp", "synchronizeDirectory db",
-            ])
+            ]
+        )
     }
 
     @Test func namesOfNewFilesAreDurableBeforeTheEditIsWritten() throws {
@@ -109,7 +117,9 @@ import Testing
         var refusal: ApusError.Kind?
         while refusal == nil {
             number += 1
-            refusal = kind { try database.manifest.append(VersionEdit([.tableAdded(1, level: 0, .sample(number, "a", "b"))])) }
+            refusal = kind {
+                try database.manifest.append(VersionEdit([.tableAdded(1, level: 0, .sample(number, "a", "b"))]))
+            }
         }
         #expect(refusal == .outOfSpace)
         #expect(try read(disk) == database.manifest.state)
@@ -128,7 +138,9 @@ import Testing
         var refusal: ApusError.Kind?
         while refusal == nil {
             number += 1
-            refusal = kind { try database.manifest.append(VersionEdit([.tableAdded(1, level: 0, .sample(number, "a", "b"))])) }
+            refusal = kind {
+                try database.manifest.append(VersionEdit([.tableAdded(1, level: 0, .sample(number, "a", "b"))]))
+            }
         }
         #expect(refusal == .failed)
         disk.setFault(nil)

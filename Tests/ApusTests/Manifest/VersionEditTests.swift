@@ -20,7 +20,9 @@ import Testing
         table.largestSequence = .max
         table.rangeDeletionCount = 3
         table.earliestExpiry = .max
-        table.blobReferences = [.init(file: 7, byteCount: 1, valueCount: 1), .init(file: 9, byteCount: .max, valueCount: 2)]
+        table.blobReferences = [
+            .init(file: 7, byteCount: 1, valueCount: 1), .init(file: 9, byteCount: .max, valueCount: 2),
+        ]
         let blob = BlobFileMetadata(number: 7, byteCount: 10, checksum: 1, valueCount: 2, recordByteCount: 9)
         return [
             .databaseID(LogTestDatabase.id), .nextFileNumber(900), .nextKeyspaceID(17), .lastSequence(.max),
@@ -84,7 +86,9 @@ import Testing
 
     @Test func hugeCountsAllocateNothing() {
         #expect(throws: DecodingFailure.self) { try decode([0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1]) }
-        #expect(throws: DecodingFailure.self) { try decode([1, 8, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1]) }
+        #expect(throws: DecodingFailure.self) {
+            try decode([1, 8, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1])
+        }
         #expect(throws: DecodingFailure.self) { try decode([1, 99, 0]) }
     }
 }

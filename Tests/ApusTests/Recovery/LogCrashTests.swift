@@ -41,7 +41,8 @@ import Testing
         let callCount = whole.calls.count
         for index in 0..<callCount {
             let disk = LogTestFileSystem()
-            disk.setFault { _, call in call >= index ? LogTestFileSystem.Fault(code: 5, isPartial: index % 2 == 0) : nil }
+            disk.setFault { _, call in call >= index ? LogTestFileSystem.Fault(code: 5, isPartial: index % 2 == 0) : nil
+            }
             let (durable, tried) = work(disk, from: 1, count: 24)
             for seed in 0..<12 {
                 let what = "call \(index) of \(callCount), seed \(seed)"

@@ -41,7 +41,12 @@ import Testing
         }
     }
 
-    private func flipping(_ path: String, in disk: LogTestFileSystem, bits: [Int], _ check: (Int, Outcome) -> Void) throws {
+    private func flipping(
+        _ path: String,
+        in disk: LogTestFileSystem,
+        bits: [Int],
+        _ check: (Int, Outcome) -> Void
+    ) throws {
         let good = disk.content(path)
         let used = 64 + (good.lastIndex { $0 != 0 } ?? 0)
         for index in good.indices where index < used || index % 61 == 0 {
@@ -129,13 +134,46 @@ import Testing
     @Test func aSegmentOfAnotherDatabaseIsFound() throws {
         let disk = try twoSegments()
         var header = SegmentHeader(
-            purpose: .log, number: 3, databaseID: DatabaseID(first: 1, second: 2), capacity: 4096, previousNumber: 1)
+            purpose: .log,
+            number: 3,
+            databaseID: DatabaseID(first: 1, second: 2),
+            capacity: 4096,
+            previousNumber: 1
+        )
         header.previousByteCount = UInt64(64 + 4 * LogTestDatabase.frameByteCount)
         header.previousLastSequence = SequenceNumber(4)
         var bad = disk.content(Self.log3)
         bad.replaceSubrange(0..<64, with: header.encoded)
         disk.setContent(Self.log3, bad)
         #expect(try outcome(disk) == .corruption(Self.log3))
+    }
+
+    @Test func aSegmentThatContinuesAnotherHistoryIsFound() throws {
+        let disk = try twoSegments()
+        let used = UInt64(64 + 4 * LogTestDatabase.frameByteCount)
+        for (previous, length, last, isRight) in [(1, used, 4, true), (1, used, 5, false), (1, used, 3, false)]
+            + [(2, used, 4, false), (0, 0, 4, false), (1, used - 8, 4, false), (1, used + 8, 4, false)]
+        {
+            var header = SegmentHeader(purpose: .log, number: 3, databaseID: LogTestDatabase.id, capacity: 4096)
+            header.previousNumber = FileNumber(previous)
+            header.previousByteCount = length
+            header.previousLastSequence = SequenceNumber(UInt64(last))
+            var bytes = disk.content(Self.log3)
+            bytes.replaceSubrange(0..<64, with: header.encoded)
+            disk.setContent(Self.log3, bytes)
+            let found = try outcome(disk)
+            #expect((found == .sequences(Array(1...8))) == isRight, "\(previous) \(length) \(last): \(found)")
+        }
+    }
+
+    @Test func salvageReadsAManifestWithoutItsHeader() throws {
+        let disk = try twoSegments()
+        var bad = disk.content(Self.manifest)
+        bad[60] ^= 1
+        disk.setContent(Self.manifest, bad)
+        let (recovered, replayed) = try #require(try LogTestDatabase.read(disk, mode: .salvage))
+        #expect(replayed.sequences == Array(1...8))
+        #expect(recovered.losses.map(\.file) == [Self.manifest])
     }
 
     @Test func anEarlierStateOfASegmentIsFound() throws {

@@ -88,18 +88,26 @@ import Testing
         let blob = BlobFileMetadata(number: 10, byteCount: 10, checksum: 0, valueCount: 1, recordByteCount: 10)
         try database.manifest.append(
             VersionEdit([
-                .keyspaceCreated(1, name: "a", .init()), .tableAdded(1, level: 2, .sample(9, "a", "b")), .blobAdded(1, blob),
-            ]))
+                .keyspaceCreated(1, name: "a", .init()), .tableAdded(1, level: 2, .sample(9, "a", "b")),
+                .blobAdded(1, blob),
+            ])
+        )
         guard case .database(let good) = try content(disk) else { return }
         #expect(good.obsoleteFiles.isEmpty)
-        for (path, bytes) in [("db/000000000009.table", 4095), ("db/000000000009.table", 4097), ("db/000000000010.blob", 9)] {
+        for (path, bytes) in [
+            ("db/000000000009.table", 4095), ("db/000000000009.table", 4097), ("db/000000000010.blob", 9),
+        ] {
             let copy = disk.copy()
             copy.setContent(path, [UInt8](repeating: 0, count: bytes))
             #expect(kind { _ = try content(copy) } == .corruption)
             copy.setContent(path, nil)
             #expect(kind { _ = try content(copy) } == .corruption)
             guard
-                case .database(let salvaged) = try RecoveredState.read(directory: "db", fileSystem: copy, mode: .salvage)
+                case .database(let salvaged) = try RecoveredState.read(
+                    directory: "db",
+                    fileSystem: copy,
+                    mode: .salvage
+                )
             else { return }
             #expect(salvaged.losses.map(\.file) == [path])
             #expect(salvaged.manifest.keyspaces[1]?.levels[2].count == (path.hasSuffix("table") ? 0 : 1))

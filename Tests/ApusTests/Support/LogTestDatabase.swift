@@ -25,7 +25,9 @@ struct LogTestDatabase {
 
     /// Creates a database, or opens one anew. What was replayed goes to a file that plays the part of a table.
     static func open(
-        _ disk: LogTestFileSystem, segmentByteCount: UInt64 = 4096, manifestByteCount: UInt64 = 8192
+        _ disk: LogTestFileSystem,
+        segmentByteCount: UInt64 = 4096,
+        manifestByteCount: UInt64 = 8192
     ) throws(ApusError) -> LogTestDatabase {
         var state = ManifestState(databaseID: id)
         var obsolete: [FileName] = []
@@ -38,7 +40,8 @@ struct LogTestDatabase {
         case .database(let recovered):
             counter = TestCounter(recovered.nextFileNumber)
             state = recovered.manifest
-            obsolete = recovered.obsoleteFiles + state.logs.keys.map { .log($0) } + [.manifest(recovered.current.manifest)]
+            obsolete =
+                recovered.obsoleteFiles + state.logs.keys.map { .log($0) } + [.manifest(recovered.current.manifest)]
             state.logs = [:]
             let replayed = try replay(recovered, disk)
             try flush(replayed.batches, counter.take(), disk, &state)
@@ -51,12 +54,15 @@ struct LogTestDatabase {
             register: { (number, byteCount) throws(ApusError) in
                 let manifest = holder.withLock { $0! }
                 try manifest.append(VersionEdit([.logCreated(number, byteCount: byteCount)]))
-            })
+            }
+        )
         let first = try logs.prepareFirst()
         try apply([.logCreated(first.number, byteCount: first.capacity)], to: &state)
         let manifest = try ManifestWriter(
-            .init(directory: directory, fileSystem: disk, byteCount: manifestByteCount), state,
-            allocateNumber: { counter.take() })
+            .init(directory: directory, fileSystem: disk, byteCount: manifestByteCount),
+            state,
+            allocateNumber: { counter.take() }
+        )
         holder.withLock { $0 = manifest }
         try logs.start(after: state.lastSequence)
         for name in obsolete { try io { () throws(IOError) in try disk.remove(name.path(in: directory)) } }
@@ -71,7 +77,9 @@ struct LogTestDatabase {
 
     /// Writes sequence numbers to a file and lists it as a table of keyspace 1.
     private static func flush(
-        _ batches: [(SequenceNumber, [UInt8])], _ number: FileNumber, _ disk: LogTestFileSystem,
+        _ batches: [(SequenceNumber, [UInt8])],
+        _ number: FileNumber,
+        _ disk: LogTestFileSystem,
         _ state: inout ManifestState
     ) throws(ApusError) {
         guard let last = batches.last?.0, let first = batches.first?.0 else { return }
@@ -123,11 +131,17 @@ struct LogTestDatabase {
     }
 
     static func replay(
-        _ recovered: RecoveredState, _ disk: LogTestFileSystem, mode: RecoveryMode = .strict
+        _ recovered: RecoveredState,
+        _ disk: LogTestFileSystem,
+        mode: RecoveryMode = .strict
     ) throws(ApusError) -> Replayed {
         var replayed = Replayed()
         let replay = LogReplay(
-            directory: directory, fileSystem: disk, manifest: recovered.manifest, mode: mode)
+            directory: directory,
+            fileSystem: disk,
+            manifest: recovered.manifest,
+            mode: mode
+        )
         replayed.result = try replay.run { (sequence, payload) throws(ApusError) in
             replayed.batches.append((sequence, Array(payload)))
         }
@@ -146,7 +160,10 @@ struct LogTestDatabase {
     }
 
     /// Everything that a reader finds on `disk`.
-    static func read(_ disk: LogTestFileSystem, mode: RecoveryMode = .strict) throws(ApusError) -> (RecoveredState, Replayed)? {
+    static func read(
+        _ disk: LogTestFileSystem,
+        mode: RecoveryMode = .strict
+    ) throws(ApusError) -> (RecoveredState, Replayed)? {
         switch try RecoveredState.read(directory: directory, fileSystem: disk, mode: mode) {
         case .fresh: return nil
         case .database(let recovered): return (recovered, try replay(recovered, disk, mode: mode))
@@ -157,7 +174,8 @@ struct LogTestDatabase {
     func close() throws(ApusError) {
         let end = try logs.close()
         try manifest.close(
-            CleanClose(lastSequence: end.lastSequence, logNumber: end.number, logByteCount: end.byteCount))
+            CleanClose(lastSequence: end.lastSequence, logNumber: end.number, logByteCount: end.byteCount)
+        )
     }
 
     static func path(_ name: FileName) -> String { name.path(in: directory) }
@@ -166,9 +184,21 @@ struct LogTestDatabase {
 extension TableMetadata {
     static func sample(_ number: FileNumber, _ smallest: String, _ largest: String) -> TableMetadata {
         TableMetadata(
-            number: number, byteCount: 4096, checksum: 0xDEAD_BEEF, smallest: Array(smallest.utf8),
-            largest: Array(largest.utf8), largestIsExclusive: false, smallestSequence: SequenceNumber(1),
-            largestSequence: SequenceNumber(10), entryCount: 10, deletionCount: 1, rangeDeletionCount: 0,
-            rawByteCount: 1000, createdAt: 1_700_000_000_000, earliestExpiry: 0, blobReferences: [])
+            number: number,
+            byteCount: 4096,
+            checksum: 0xDEAD_BEEF,
+            smallest: Array(smallest.utf8),
+            largest: Array(largest.utf8),
+            largestIsExclusive: false,
+            smallestSequence: SequenceNumber(1),
+            largestSequence: SequenceNumber(10),
+            entryCount: 10,
+            deletionCount: 1,
+            rangeDeletionCount: 0,
+            rawByteCount: 1000,
+            createdAt: 1_700_000_000_000,
+            earliestExpiry: 0,
+            blobReferences: []
+        )
     }
 }

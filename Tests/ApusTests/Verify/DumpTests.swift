@@ -33,7 +33,8 @@ import Testing
                 "@144 batch 3, 11 bytes, synced up to 144",
                 "   3 value in 1: \"a\" \"]^\"",
                 "@184 end",
-            ])
+            ]
+        )
     }
 
     @Test func damageIsShownWhereItIsAndTheRestFollows() throws {
@@ -51,7 +52,9 @@ import Testing
         let shown = try lines { try Dump.manifest(2, in: "db", on: disk, to: $0) }
         #expect(shown.contains("   next file number 3"))
         #expect(shown.contains("   log 1 created with 4096 bytes"))
-        #expect(try lines { try Dump.current(in: "db", on: disk, to: $0) }.first == "manifest       000000000002.manifest")
+        #expect(
+            try lines { try Dump.current(in: "db", on: disk, to: $0) }.first == "manifest       000000000002.manifest"
+        )
     }
 
     @Test func hostileFilesAreShownWithoutATrap() throws {
