@@ -187,14 +187,22 @@ import Testing
             found.append(entry)
             try cursor.next()
         }
-        try #require(found == expected, place)
+        try requireEqual(found, expected, place)
         found = []
         try cursor.seekToLast()
         while let entry = try current(cursor) {
             found.append(entry)
             try cursor.previous()
         }
-        try #require(found == expected.reversed(), place)
+        try requireEqual(found, expected.reversed(), place)
+    }
+
+    /// Names the first difference only: two whole scans are no message.
+    static func requireEqual(_ found: [Visible], _ expected: [Visible], _ place: Comment) throws {
+        let count = max(found.count, expected.count)
+        let first = (0..<count).first { $0 >= found.count || $0 >= expected.count || found[$0] != expected[$0] }
+        guard let first else { return }
+        try #require(found.dropFirst(first).first == expected.dropFirst(first).first, place)
     }
 
     static func walkAnyhow(
