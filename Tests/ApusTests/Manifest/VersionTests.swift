@@ -7,7 +7,7 @@ import Testing
     private func build(_ levels: [(Int, TableMetadata)]) throws(ApusError) -> Version {
         var builder = VersionBuilder(Version(keyspace: 1), path: "m")
         try builder.apply(VersionEdit(levels.map { .tableAdded(1, level: $0.0, $0.1) }))
-        return try builder.build { Table($0) }
+        return try builder.build { .unopened($0) }
     }
 
     private func key(_ text: String) -> [UInt8] { Array(text.utf8) }
@@ -58,7 +58,7 @@ import Testing
         var opened: [FileNumber] = []
         let version = try builder.build { metadata in
             opened.append(metadata.number)
-            return Table(metadata)
+            return .unopened(metadata)
         }
         #expect(opened == [9])
         #expect(version.levels[3][0] === base.levels[1][0])
@@ -95,5 +95,17 @@ import Testing
             }
             #expect(version.overlapping(level: 1, from: nil, through: nil).count == tables.count)
         }
+    }
+}
+
+extension Table {
+    /// A table whose file nobody will look at.
+    fileprivate static func unopened(_ metadata: TableMetadata) -> Table {
+        let epochs = EpochDomain()
+        let context = TableContext(
+            cache: BlockCache(capacity: 0, epochs: epochs), epochs: epochs,
+            filePool: FilePool(fileSystem: MemoryFileSystem())
+        ) { _ in }
+        return Table(metadata: metadata, path: "none", context: context)
     }
 }

@@ -15,7 +15,7 @@ import Testing
         deinit { block.release() }
     }
 
-    private func encode(_ entries: [ModelEntry]) -> [UInt8] {
+    private func encode(_ entries: [TableEntry]) -> [UInt8] {
         let builder = BlockBuilder()
         for entry in entries {
             entry.key.withUnsafeBytes { key in
@@ -50,9 +50,9 @@ import Testing
 
     @Test func layoutIsFrozen() {
         let bytes = encode([
-            ModelEntry(Array("prefix-a".utf8), 10, [1, 2]),
-            ModelEntry(Array("prefix-b".utf8), 300, []),
-            ModelEntry(Array("prefix-cccccccccc".utf8), 9, [3]),
+            TableEntry(Array("prefix-a".utf8), 10, [1, 2]),
+            TableEntry(Array("prefix-b".utf8), 300, []),
+            TableEntry(Array("prefix-cccccccccc".utf8), 9, [3]),
         ])
         let expected: [UInt8] =
             [3, 0, 0, 0, 7, 0, 0, 2, 9, 0, 0, 0, 0, 0, 0, 0] + Array("prefix-".utf8) + [0]
@@ -67,7 +67,7 @@ import Testing
         var accepted = 0
         for round in 0..<4000 {
             let entries = (0..<Int.random(in: 1...20, using: &random)).map {
-                ModelEntry(
+                TableEntry(
                     [9, 9, UInt8($0)] + random.bytes(round % 14),
                     UInt64.random(in: 0...999, using: &random),
                     [1, 2]

@@ -5,12 +5,12 @@ import Testing
 @testable import Apus
 
 @Suite struct TableCorruptionTests {
-    private func smallTable(_ codec: Codec) throws -> (TableFixture, TableMetadata, [ModelEntry]) {
+    private func smallTable(_ codec: Codec) throws -> (TableFixture, TableMetadata, [TableEntry]) {
         var options = TableWriterOptions()
         options.blockByteCount = 150
         options.codec = codec
         let entries = (0..<14).map {
-            ModelEntry([5, UInt8($0 / 2), 0, 0, 0, 0, 0, 0, 0, 1], UInt64(100 - $0), [UInt8](repeating: 7, count: 30))
+            TableEntry([5, UInt8($0 / 2), 0, 0, 0, 0, 0, 0, 0, 1], UInt64(100 - $0), [UInt8](repeating: 7, count: 30))
         }
         let fixture = TableFixture()
         let metadata = try fixture.write(
@@ -22,7 +22,7 @@ import Testing
     }
 
     /// Runs everything a table can do. Whatever comes back must be right; an error must be typed and name the file.
-    private func exercise(_ table: Table, _ entries: [ModelEntry], _ context: String) -> Int {
+    private func exercise(_ table: Table, _ entries: [TableEntry], _ context: String) -> Int {
         var errors = 0
         func attempt(_ body: () throws -> Bool) {
             do {
@@ -115,7 +115,7 @@ import Testing
         var options = TableWriterOptions()
         options.codec = .none
         options.blockByteCount = 1
-        let entries = (0..<4).map { ModelEntry([5, UInt8($0)], 9, [UInt8($0)]) }
+        let entries = (0..<4).map { TableEntry([5, UInt8($0)], 9, [UInt8($0)]) }
         let fixture = TableFixture()
         let metadata = try fixture.write(entries, options: options)
         var bytes = fixture.fileSystem[fixture.path(7)]!

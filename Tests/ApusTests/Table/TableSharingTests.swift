@@ -7,8 +7,11 @@ import Testing
 @testable import Apus
 
 @Suite struct TableSharingTests {
-    private func entries(_ count: Int) -> [ModelEntry] {
-        (0..<count).map { ModelEntry([UInt8($0 >> 8), UInt8($0 & 255), 3], UInt64($0), [UInt8($0 & 255), 1]) }
+    private func entries(_ count: Int) -> [TableEntry] {
+        (0..<count).map { (index: Int) -> TableEntry in
+            let low = UInt8(index & 255)
+            return TableEntry([UInt8(index >> 8), low, 3], UInt64(index), [low, 1])
+        }
     }
 
     @Test func threadsReadWhileTheCacheEvicts() throws {

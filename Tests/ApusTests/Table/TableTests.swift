@@ -10,8 +10,8 @@ import Testing
     private static let alphabet: [UInt8] = [0x00, 0x01, 0xFE, 0xFF]
 
     /// Entries that provoke the edges: few distinct bytes, shared prefixes, equal heads, many versions.
-    private func randomEntries(_ random: inout TestRandom) -> [ModelEntry] {
-        var entries: Set<ModelEntry> = []
+    private func randomEntries(_ random: inout TestRandom) -> [TableEntry] {
+        var entries: Set<TableEntry> = []
         var seen: Set<String> = []
         let count = Int.random(in: 1...300, using: &random)
         let prefixes = [[], random.bytes(3, alphabet: Self.alphabet), random.bytes(12, alphabet: Self.alphabet)]
@@ -26,7 +26,7 @@ import Testing
                 let isDeletion = Int.random(in: 0..<8, using: &random) == 0
                 let size = Int.random(in: 0...9, using: &random) == 0 ? 700 : Int.random(in: 0...20, using: &random)
                 entries.insert(
-                    ModelEntry(
+                    TableEntry(
                         key,
                         sequence,
                         isDeletion ? [] : random.bytes(size),
@@ -39,7 +39,7 @@ import Testing
         return entries.sorted()
     }
 
-    private func randomTarget(_ entries: [ModelEntry], _ random: inout TestRandom) -> ([UInt8], Trailer) {
+    private func randomTarget(_ entries: [TableEntry], _ random: inout TestRandom) -> ([UInt8], Trailer) {
         var key = entries.randomElement(using: &random)!.key
         switch Int.random(in: 0..<6, using: &random) {
         case 0: key = random.bytes(Int.random(in: 1...16, using: &random), alphabet: Self.alphabet)
@@ -59,7 +59,7 @@ import Testing
         return (key, trailer)
     }
 
-    private func checkAgainstModel(_ table: Table, _ entries: [ModelEntry], _ random: inout TestRandom) throws {
+    private func checkAgainstModel(_ table: Table, _ entries: [TableEntry], _ random: inout TestRandom) throws {
         let cursor = table.makeCursor(
             fillCache: Bool.random(using: &random),
             readahead: Bool.random(using: &random)
@@ -128,7 +128,7 @@ import Testing
         #expect(try table.problems() == [])
     }
 
-    private func check(_ entries: [ModelEntry], options: TableWriterOptions = .init(), seed: UInt64 = 1) throws {
+    private func check(_ entries: [TableEntry], options: TableWriterOptions = .init(), seed: UInt64 = 1) throws {
         var random = TestRandom(seed: seed)
         let table = try TableFixture().table(entries, options: options)
         try checkAgainstModel(table, entries, &random)
@@ -136,7 +136,7 @@ import Testing
     }
 
     @Test func oneEntryMakesATable() throws {
-        try check([ModelEntry([0], 0, [])])
+        try check([TableEntry([0], 0, [])])
     }
 
     @Test(arguments: Codec.allCases)
@@ -146,12 +146,12 @@ import Testing
         var random = TestRandom(seed: 3)
         let long = [UInt8](repeating: 0xFF, count: 65_535)
         let entries = [
-            ModelEntry([0xFE], 9, [UInt8](repeating: 7, count: 1 << 20)),
-            ModelEntry(Array(long.dropLast()), 4, []),
-            ModelEntry(long + [0x00], 3, random.bytes(1 << 20)),
-            ModelEntry(long + [0xFE], 3, [1]),
-            ModelEntry(long + [0xFF], 12, [2]),
-            ModelEntry(long + [0xFF], 11, []),
+            TableEntry([0xFE], 9, [UInt8](repeating: 7, count: 1 << 20)),
+            TableEntry(Array(long.dropLast()), 4, []),
+            TableEntry(long + [0x00], 3, random.bytes(1 << 20)),
+            TableEntry(long + [0xFE], 3, [1]),
+            TableEntry(long + [0xFF], 12, [2]),
+            TableEntry(long + [0xFF], 11, []),
         ]
         try check(entries.sorted(), options: options)
     }
@@ -161,24 +161,27 @@ import Testing
         options.blockByteCount = 1
         options.filterBitsPerKey = 0
         // Keys that differ early and late: no separator is short, and each leaf holds one.
-        let entries =
-            (0..<12).map { index in
-                ModelEntry(
-                    [UInt8](repeating: 0xFF, count: 33_000) + [UInt8(index), 0xFF, UInt8(index)],
-                    5,
-                    [UInt8(index)]
-                )
-            } + (0..<6).map { ModelEntry([0xFE, UInt8($0)] + [UInt8](repeating: 0xFF, count: 40_000), 1, []) }
+        var entries: [TableEntry] = []
+        for index: UInt8 in 0..<12 {
+            var key = [UInt8](repeating: 0xFF, count: 33_000)
+            key += [index, 0xFF, index]
+            entries.append(TableEntry(key, 5, [index]))
+        }
+        for index: UInt8 in 0..<6 {
+            var key: [UInt8] = [0xFE, index]
+            key += [UInt8](repeating: 0xFF, count: 40_000)
+            entries.append(TableEntry(key, 1, []))
+        }
         try check(entries.sorted(), options: options)
     }
 
     @Test func versionsOfOneKeySpanBlocksAndPartitions() throws {
         var options = TableWriterOptions()
         options.blockByteCount = 1
-        let entries = (0..<700).map { ModelEntry([1, 2, 3], UInt64(2000 - $0), [UInt8(truncatingIfNeeded: $0)]) }
+        let entries = (0..<700).map { TableEntry([1, 2, 3], UInt64(2000 - $0), [UInt8(truncatingIfNeeded: $0)]) }
         let fixture = TableFixture()
         let table = try fixture.table(
-            [ModelEntry([1, 2, 2], 5, [])] + entries + [ModelEntry([1, 2, 3, 0], 1, [])],
+            [TableEntry([1, 2, 2], 5, [])] + entries + [TableEntry([1, 2, 3, 0], 1, [])],
             options: options
         )
         for sequence in 1295...2005 {
@@ -189,10 +192,10 @@ import Testing
     }
 
     @Test func zeroPaddedHeadsDoNotConfuseKeysOfDifferentLength() throws {
-        var entries: [ModelEntry] = []
+        var entries: [TableEntry] = []
         for length in 1...20 {
-            entries.append(ModelEntry([UInt8](repeating: 0, count: length), 7, [UInt8(length)]))
-            entries.append(ModelEntry([UInt8](repeating: 0, count: length), 6, [UInt8(length), 6]))
+            entries.append(TableEntry([UInt8](repeating: 0, count: length), 7, [UInt8(length)]))
+            entries.append(TableEntry([UInt8](repeating: 0, count: length), 6, [UInt8(length), 6]))
         }
         try check(entries.sorted())
     }
@@ -233,7 +236,7 @@ import Testing
         largest: [UInt8],
         isExclusive: Bool
     ) throws {
-        let entries = largest == [7] ? [ModelEntry([5], 2, []), ModelEntry([7], 1, [])] : [ModelEntry([5], 2, [])]
+        let entries = largest == [7] ? [TableEntry([5], 2, []), TableEntry([7], 1, [])] : [TableEntry([5], 2, [])]
         let fixture = TableFixture()
         let metadata = try fixture.write(
             entries,
@@ -259,11 +262,11 @@ import Testing
         expiring.appendLittleEndian(UInt64(900))
         let fixture = TableFixture()
         let metadata = try fixture.write([
-            ModelEntry([1], 9, separated(4, 100), kind: .separatedValue),
-            ModelEntry([2], 8, separated(3, 50, expiresAt: 800), kind: .expiringSeparatedValue),
-            ModelEntry([3], 7, separated(4, 11), kind: .separatedValue),
-            ModelEntry([4], 6, merge, kind: .mergeOperand),
-            ModelEntry([5], 5, expiring + [1, 2], kind: .expiringValue),
+            TableEntry([1], 9, separated(4, 100), kind: .separatedValue),
+            TableEntry([2], 8, separated(3, 50, expiresAt: 800), kind: .expiringSeparatedValue),
+            TableEntry([3], 7, separated(4, 11), kind: .separatedValue),
+            TableEntry([4], 6, merge, kind: .mergeOperand),
+            TableEntry([5], 5, expiring + [1, 2], kind: .expiringValue),
         ])
         #expect(metadata.earliestExpiry == 800)
         #expect(
@@ -278,12 +281,12 @@ import Testing
 
     @Test func payloadThatDoesNotFitItsKindIsRefused() throws {
         #expect(throws: ApusError.self) {
-            try TableFixture().write([ModelEntry([1], 9, [1, 2, 3], kind: .separatedValue)])
+            try TableFixture().write([TableEntry([1], 9, [1, 2, 3], kind: .separatedValue)])
         }
     }
 
     @Test func cursorMaySeekToItsOwnKey() throws {
-        let entries = (0..<500).map { ModelEntry([UInt8($0 / 256), UInt8($0 % 256)], 5, [1]) }
+        let entries = (0..<500).map { TableEntry([UInt8($0 / 256), UInt8($0 % 256)], 5, [1]) }
         let table = try TableFixture().table(entries)
         let cursor = table.makeCursor(fillCache: true, readahead: false)
         try cursor.seekToFirst()
@@ -297,7 +300,7 @@ import Testing
 
     @Test func bulkCursorLeavesTheCacheAlone() throws {
         let entries = (0..<5000).map {
-            ModelEntry([UInt8($0 / 256), UInt8($0 % 256)], 5, [UInt8](repeating: 3, count: 90))
+            TableEntry([UInt8($0 / 256), UInt8($0 % 256)], 5, [UInt8](repeating: 3, count: 90))
         }
         let fixture = TableFixture()
         let table = try fixture.table(entries)
@@ -320,7 +323,7 @@ import Testing
         options.codec = .none
         let writer = TableWriter(file: file, path: "t", number: 1, options: options, createdAt: 0)
         for index in 0..<20_000 {
-            let entry = ModelEntry([UInt8(index >> 8), UInt8(index & 255)], 3, [UInt8](repeating: 1, count: 50))
+            let entry = TableEntry([UInt8(index >> 8), UInt8(index & 255)], 3, [UInt8](repeating: 1, count: 50))
             try entry.key.withUnsafeBytes { key in
                 try entry.payload.withUnsafeBytes { try writer.add(key, entry.trailer, $0) }
             }
@@ -333,7 +336,7 @@ import Testing
     @Test func obsoleteTableIsReportedWhenItsLastUserLetsGo() throws {
         let reported = Reported()
         let fixture = TableFixture(onObsolete: { reported.add($0) })
-        var table: Table? = try fixture.table([ModelEntry([1], 1, [1])])
+        var table: Table? = try fixture.table([TableEntry([1], 1, [1])])
         #expect(try table?.find([1], at: 5) != nil)
         var cursor: EntryCursor? = table?.makeCursor(fillCache: true, readahead: false)
         try cursor?.seekToFirst()
