@@ -28,7 +28,9 @@ struct CachedBlock: Equatable, @unchecked Sendable {
     /// A block of undefined bytes, with one reference that belongs to the caller.
     static func allocate(byteCount: Int) -> CachedBlock {
         let address = UnsafeMutableRawPointer.allocate(
-            byteCount: headerByteCount + byteCount + paddingByteCount, alignment: 64)
+            byteCount: headerByteCount + byteCount + paddingByteCount,
+            alignment: 64
+        )
         address.initializeMemory(as: UInt64.self, repeating: 0, count: headerByteCount / 8)
         (address + (headerByteCount + byteCount)).storeBytes(of: 0, as: UInt64.self)
         let block = CachedBlock(address: address)

@@ -163,7 +163,8 @@ final class EpochDomain: @unchecked Sendable {
             for step in 0..<Chunk.slotCount {
                 let slot = Self.slot((start + step) % Chunk.slotCount, of: chunk)
                 guard slot.pointee.load(ordering: .relaxed) == 0 else { continue }
-                if slot.pointee.compareExchange(expected: 0, desired: now, ordering: .sequentiallyConsistent).exchanged {
+                if slot.pointee.compareExchange(expected: 0, desired: now, ordering: .sequentiallyConsistent).exchanged
+                {
                     Self.orderPinBeforeLoads()
                     return EpochPin(slot: slot)
                 }
@@ -179,7 +180,10 @@ final class EpochDomain: @unchecked Sendable {
         }
         let added = Chunk.allocate()
         let (exchanged, original) = link.pointee.compareExchange(
-            expected: 0, desired: UInt(bitPattern: added), ordering: .acquiringAndReleasing)
+            expected: 0,
+            desired: UInt(bitPattern: added),
+            ordering: .acquiringAndReleasing
+        )
         if exchanged { return added }
         added.deallocate()
         return UnsafeMutableRawPointer(bitPattern: original)!

@@ -21,14 +21,23 @@ enum Codec: UInt8, Sendable, CaseIterable {
         case .lz4:
             guard let sourceCount = Int32(exactly: input.count), sourceCount <= LZ4_MAX_INPUT_SIZE else { return nil }
             let count = LZ4_compress_default(
-                source.assumingMemoryBound(to: CChar.self), target.assumingMemoryBound(to: CChar.self),
-                sourceCount, Int32(clamping: output.count))
+                source.assumingMemoryBound(to: CChar.self),
+                target.assumingMemoryBound(to: CChar.self),
+                sourceCount,
+                Int32(clamping: output.count)
+            )
             return count > 0 ? Int(count) : nil
         case .zstd:
             return ZstdContexts.shared.withCompression { context in
                 guard let context else { return nil }
                 let count = ZSTD_compressCCtx(
-                    context, target, output.count, source, input.count, ZstdContexts.compressionLevel)
+                    context,
+                    target,
+                    output.count,
+                    source,
+                    input.count,
+                    ZstdContexts.compressionLevel
+                )
                 return ZSTD_isError(count) == 0 ? count : nil
             }
         }
@@ -47,8 +56,11 @@ enum Codec: UInt8, Sendable, CaseIterable {
                 return false
             }
             let count = LZ4_decompress_safe(
-                source.assumingMemoryBound(to: CChar.self), target.assumingMemoryBound(to: CChar.self),
-                sourceCount, targetCount)
+                source.assumingMemoryBound(to: CChar.self),
+                target.assumingMemoryBound(to: CChar.self),
+                sourceCount,
+                targetCount
+            )
             return count == targetCount
         case .zstd:
             return ZstdContexts.shared.withDecompression { context in

@@ -16,7 +16,9 @@ final class TableContext: Sendable {
     let onObsolete: @Sendable (FileNumber) -> Void
 
     init(
-        cache: BlockCache, epochs: EpochDomain, filePool: FilePool,
+        cache: BlockCache,
+        epochs: EpochDomain,
+        filePool: FilePool,
         onObsolete: @escaping @Sendable (FileNumber) -> Void
     ) {
         self.cache = cache
@@ -48,7 +50,11 @@ final class Table: Sendable {
         file = PooledFile(pool: context.filePool, path: path)
         let footer = UInt64(TableFormat.footerByteCount)
         reader = StoredBlockReader(
-            number: metadata.number, path: path, end: metadata.byteCount - min(footer, metadata.byteCount), file: file)
+            number: metadata.number,
+            path: path,
+            end: metadata.byteCount - min(footer, metadata.byteCount),
+            file: file
+        )
     }
 
     deinit {
@@ -79,7 +85,10 @@ final class Table: Sendable {
     ///   - hash: `KeyHash.of(key)`.
     ///   - fill: whether a data block read from the file enters the cache.
     func find(
-        _ key: UnsafeRawBufferPointer, hash: UInt64, _ seek: Trailer, fill: Bool
+        _ key: UnsafeRawBufferPointer,
+        hash: UInt64,
+        _ seek: Trailer,
+        fill: Bool
     ) throws(ApusError) -> FoundEntry? {
         let table = try openTable()
         let partition = table.pointee.partition(for: key, seek)
@@ -136,20 +145,30 @@ final class Table: Sendable {
         let handle = table.pointee.partitions[partition].filter
         let block = try readFilter(handle)
         return context.cache.insert(
-            block, in: table.pointee.filterSlot(partition), .high, bytesRead: Int(handle.byteCount))
+            block,
+            in: table.pointee.filterSlot(partition),
+            .high,
+            bytesRead: Int(handle.byteCount)
+        )
     }
 
     @inline(never)
     private func loadLeaf(_ table: UnsafePointer<OpenTable>, _ partition: Int) throws(ApusError) -> CachedBlock {
         let block = try readLeaf(table.pointee.partitions[partition])
         return context.cache.insert(
-            block, in: table.pointee.leafSlot(partition), .high,
-            bytesRead: Int(table.pointee.partitions[partition].leaf.byteCount))
+            block,
+            in: table.pointee.leafSlot(partition),
+            .high,
+            bytesRead: Int(table.pointee.partitions[partition].leaf.byteCount)
+        )
     }
 
     @inline(never)
     private func loadData(
-        _ leaf: Block, _ rank: Int, _ slot: CacheSlot, fill: Bool
+        _ leaf: Block,
+        _ rank: Int,
+        _ slot: CacheSlot,
+        fill: Bool
     ) throws(ApusError) -> CachedBlock {
         let handle = try dataHandle(leaf, rank)
         let block = try readBlock(handle, .data)
@@ -201,7 +220,9 @@ final class Table: Sendable {
 
     func indexDisagrees(_ table: UnsafePointer<OpenTable>, _ partition: Int) -> ApusError {
         reader.corruption(
-            "an index leaf ends before the root says", at: table.pointee.partitions[partition].leaf.offset)
+            "an index leaf ends before the root says",
+            at: table.pointee.partitions[partition].leaf.offset
+        )
     }
 
     // MARK: - Opening
@@ -241,7 +262,11 @@ final class Table: Sendable {
         defer { bytes.deallocate() }
         try reader.fill(bytes, at: reader.end)
         return try TableFooter.decode(
-            UnsafeRawBufferPointer(bytes), number: metadata.number, at: reader.end, file: path)
+            UnsafeRawBufferPointer(bytes),
+            number: metadata.number,
+            at: reader.end,
+            file: path
+        )
     }
 
     // MARK: - Range deletions

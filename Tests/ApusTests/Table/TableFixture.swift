@@ -17,12 +17,10 @@ struct ModelEntry: Hashable, Comparable, CustomStringConvertible {
         self.payload = payload
     }
 
-    static func < (a: ModelEntry, b: ModelEntry) -> Bool {
-        a.key == b.key ? a.trailer.rawValue > b.trailer.rawValue : a.key.lexicographicallyPrecedes(b.key)
-    }
+    static func < (a: ModelEntry, b: ModelEntry) -> Bool { a.isBefore(b.key, b.trailer) }
 
     func isBefore(_ key: [UInt8], _ trailer: Trailer) -> Bool {
-        self.key == key ? self.trailer.rawValue > trailer.rawValue : self.key.lexicographicallyPrecedes(key)
+        self.key.withUnsafeBytes { a in key.withUnsafeBytes { compareInternal(a, self.trailer, $0, trailer) < 0 } }
     }
 
     var description: String { "\(key.prefix(24))@\(trailer.sequence.rawValue)+\(payload.count)" }
@@ -43,7 +41,11 @@ struct TestRandom: RandomNumberGenerator {
 
     mutating func bytes(_ count: Int, alphabet: [UInt8]? = nil) -> [UInt8] {
         (0..<count).map { _ in
-            if let alphabet { alphabet[Int(next() % UInt64(alphabet.count))] } else { UInt8(truncatingIfNeeded: next()) }
+            if let alphabet {
+                alphabet[Int(next() % UInt64(alphabet.count))]
+            } else {
+                UInt8(truncatingIfNeeded: next())
+            }
         }
     }
 }
@@ -56,7 +58,11 @@ final class TableFixture {
     let pool: FilePool
     let context: TableContext
 
-    init(cacheCapacity: Int = 64 << 20, fileLimit: Int = 512, onObsolete: @escaping @Sendable (FileNumber) -> Void = { _ in }) {
+    init(
+        cacheCapacity: Int = 64 << 20,
+        fileLimit: Int = 512,
+        onObsolete: @escaping @Sendable (FileNumber) -> Void = { _ in }
+    ) {
         cache = BlockCache(capacity: cacheCapacity, epochs: epochs)
         pool = FilePool(fileSystem: fileSystem, limit: fileLimit)
         context = TableContext(cache: cache, epochs: epochs, filePool: pool, onObsolete: onObsolete)
@@ -65,7 +71,9 @@ final class TableFixture {
     func path(_ number: FileNumber) -> String { "db/\(number).table" }
 
     func write(
-        _ entries: [ModelEntry], number: FileNumber = 7, options: TableWriterOptions = .init(),
+        _ entries: [ModelEntry],
+        number: FileNumber = 7,
+        options: TableWriterOptions = .init(),
         rangeDeletions: [RangeDeletion] = []
     ) throws -> TableMetadata {
         let file = try fileSystem.open(path(number), .create)
@@ -84,7 +92,9 @@ final class TableFixture {
     }
 
     func table(
-        _ entries: [ModelEntry], options: TableWriterOptions = .init(), rangeDeletions: [RangeDeletion] = []
+        _ entries: [ModelEntry],
+        options: TableWriterOptions = .init(),
+        rangeDeletions: [RangeDeletion] = []
     ) throws -> Table {
         open(try write(entries, options: options, rangeDeletions: rangeDeletions))
     }
@@ -125,4 +135,8 @@ extension EntryCursor {
     func seekBefore(_ key: [UInt8], _ trailer: Trailer) throws {
         try key.withUnsafeBytes { try seekBefore($0, trailer) }
     }
+}
+
+extension RawBuffer {
+    borrowing func copy() -> [UInt8] { [UInt8](bytes) }
 }
