@@ -93,6 +93,7 @@ final class Table: Sendable {
         let table = try openTable()
         let partition = table.pointee.partition(for: key, seek)
         if partition == table.pointee.partitionCount { return nil }
+        Self.cached(table.pointee.leafSlot(partition))?.prefetch()
         if table.pointee.hasFilter(partition) {
             let filter = try filter(table, partition)
             if !filter.mayContain(hash) { return nil }
@@ -102,6 +103,7 @@ final class Table: Sendable {
         if rank == table.pointee.partitions[partition].blockCount { throw indexDisagrees(table, partition) }
         let slot = table.pointee.slots + (table.pointee.partitions[partition].firstBlock &+ rank)
         if let cached = Self.cached(slot) {
+            cached.prefetch()
             cached.touch()
             context.cache.countHit(hash)
             return Block(validated: cached.bytes).find(key, seek)
