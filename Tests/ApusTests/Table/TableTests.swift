@@ -349,7 +349,7 @@ import Testing
 }
 
 private final class Reported: Sendable {
-    private let list = Mutex<[FileNumber]>([])
+    private let list = Monitor<[FileNumber]>([])
     var numbers: [FileNumber] { list.withLock { $0 } }
     func add(_ number: FileNumber) { list.withLock { $0.append(number) } }
 }
