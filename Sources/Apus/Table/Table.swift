@@ -39,9 +39,9 @@ final class Table: Sendable {
 
     private let file: PooledFile
     private let opened = Atomic<UInt>(0)
-    private let opening = Mutex(())
     private let isObsolete = Atomic<Bool>(false)
-    private let loadedRangeDeletions = Mutex<RangeDeletions?>(nil)
+    /// The range deletions once they are loaded. Its lock is also held while the table is opened.
+    private let loading = Monitor<RangeDeletions?>(nil)
 
     init(metadata: TableMetadata, path: String, context: TableContext) {
         self.metadata = metadata
@@ -64,7 +64,7 @@ final class Table: Sendable {
             table.pointee.free()
             table.deallocate()
         }
-        loadedRangeDeletions.withLock { deletions in
+        loading.withLock { deletions in
             if deletions != nil { context.cache.charge(-rangeDeletionCharge) }
         }
         file.close()
@@ -237,7 +237,7 @@ final class Table: Sendable {
 
     @inline(never)
     private func open() throws(ApusError) -> UnsafePointer<OpenTable> {
-        let address = try opening.withLock { _ throws(ApusError) -> UInt in
+        let address = try loading.withLock { _ throws(ApusError) -> UInt in
             let present = opened.load(ordering: .acquiring)
             if present != 0 { return present }
             let loaded = try OpenTable.load(self)
@@ -276,7 +276,7 @@ final class Table: Sendable {
     /// The table's range deletions; nil if there are none. Kept in memory after the first call.
     func rangeDeletions() throws(ApusError) -> RangeDeletions? {
         if metadata.rangeDeletionCount == 0 { return nil }
-        return try loadedRangeDeletions.withLock { loaded throws(ApusError) -> RangeDeletions in
+        return try loading.withLock { loaded throws(ApusError) -> RangeDeletions in
             if let loaded { return loaded }
             let deletions = RangeDeletions(try readRangeDeletions())
             context.cache.charge(rangeDeletionCharge)
