@@ -1,6 +1,6 @@
 // Between a block in memory and its stored form in a table file: compression and checksum.  FORMAT.md §4.1
 //
-//   bytes, or uncompressed length: u32 │ compressed bytes │ codec: u8 │ masked crc: u32
+//   byte count: u32 │ bytes, or uncompressed length: u32 and compressed bytes │ codec: u8 │ masked crc: u32
 
 import ApusIO
 
@@ -16,7 +16,9 @@ struct StoredBlockEncoder: ~Copyable {
     }
 
     /// Stores the block that `output` ends with, from `start` on, as the bytes at `offset` of the file: compresses it
-    /// where that saves an eighth, appends codec and checksum.
+    /// where that saves an eighth, fills in the byte count before it, appends codec and checksum.
+    ///
+    /// - Precondition: room for the byte count lies in front of `start`.
     mutating func finish(
         _ output: inout RawBuffer,
         from start: Int,
@@ -37,11 +39,15 @@ struct StoredBlockEncoder: ~Copyable {
                 output.append(UnsafeRawBufferPointer(rebasing: target[..<count]))
             }
         }
-        let storedCount = output.count - start
+        let storedCount = UInt32(output.count - start)
+        (output.base + (start - TableFormat.blockLengthByteCount)).storeBytes(
+            of: storedCount.littleEndian,
+            as: UInt32.self
+        )
         output.appendLittleEndian(used.rawValue)
         let checked = UnsafeRawBufferPointer(rebasing: output.bytes[start...])
         output.appendLittleEndian(TableFormat.checksum(checked, number: number, offset: offset))
-        return BlockHandle(offset: offset, byteCount: UInt32(storedCount))
+        return BlockHandle(offset: offset, byteCount: storedCount)
     }
 }
 
@@ -100,6 +106,23 @@ final class StoredBlockReader: Sendable {
         let count = try file.read(into: buffer, at: offset)
         if count < buffer.count {
             throw corruption("the file ends where \(buffer.count - count) more bytes are expected", at: offset)
+        }
+    }
+
+    /// Throws unless the byte count in front of the block is that of the handle.
+    func checkLength(_ handle: BlockHandle) throws(ApusError) {
+        guard handle.offset >= UInt64(TableFormat.blockLengthByteCount) else {
+            throw corruption("a block without room for its length", at: handle.offset)
+        }
+        var length: UInt32 = 0
+        try withUnsafeMutableBytes(of: &length) { (bytes) throws(ApusError) in
+            try fill(bytes, at: handle.offset - UInt64(TableFormat.blockLengthByteCount))
+        }
+        guard UInt32(littleEndian: length) == handle.byteCount else {
+            throw corruption(
+                "a block of \(handle.byteCount) bytes says that it has \(UInt32(littleEndian: length))",
+                at: handle.offset
+            )
         }
     }
 

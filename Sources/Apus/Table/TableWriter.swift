@@ -201,6 +201,7 @@ final class TableWriter {
     }
 
     private func store(compressing: Bool, _ body: (inout RawBuffer) -> Void) -> BlockHandle {
+        output.appendLittleEndian(UInt32(0))
         let start = output.count
         let offset = position
         body(&output)
