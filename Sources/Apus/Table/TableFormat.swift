@@ -3,10 +3,10 @@
 //   partition: data blocks … │ filter │ index leaf          as often as needed
 //   range-deletion block (if any) │ properties │ index root (if there are entries) │ footer
 //
-// Every block but the footer is stored as: byte count: u32 │ bytes │ codec: u8 │ masked crc: u32, the checksum over file
-// number u64, offset of the bytes u64, byte count, bytes and codec. Compressed bytes begin with the block's uncompressed
-// length, u32. A handle is offset and count of the bytes; the count in front of them is there for readers that have no
-// handle: those that walk the file because its index is damaged.
+// Every block but the footer is stored as: byte count: u32 │ bytes │ kind and codec: u8 │ masked crc: u32, the checksum
+// over file number u64, offset of the bytes u64, byte count, bytes, kind and codec. Compressed bytes begin with the
+// block's uncompressed length, u32. A handle is offset and count of the bytes; the count in front of them, and the kind,
+// are there for readers that have no handle: those that walk the file because its index is damaged.
 //
 // The footer is the last 72 bytes:
 //   properties, root, range deletions, dictionary: (offset: u64, byte count: u32) each, zeros if there is none
@@ -28,6 +28,28 @@ struct BlockHandle: Hashable, Sendable {
     var end: UInt64 { offset + UInt64(byteCount) + UInt64(TableFormat.blockTrailerByteCount) }
 }
 
+/// What a stored block is. On disk: never renumber, never reuse.
+enum StoredBlockKind: UInt8, Sendable, CaseIterable {
+    case data = 1
+    case filter = 2
+    case leaf = 3
+    case rangeDeletions = 4
+    case properties = 5
+    case root = 6
+
+    /// For messages.
+    var name: String {
+        switch self {
+        case .data: "data block"
+        case .filter: "filter"
+        case .leaf: "index leaf"
+        case .rangeDeletions: "range-deletion block"
+        case .properties: "properties block"
+        case .root: "index root"
+        }
+    }
+}
+
 enum TableFormat {
     static let version: UInt32 = 1
     /// "apustabl" when read as text.
@@ -42,7 +64,10 @@ enum TableFormat {
     /// The smallest stored block that holds anything: 16 bytes of header, a head, an offset, an entry, the trailer.
     static let smallestBlockByteCount = 16
 
-    /// The checksum of a stored block; `bytes` are its bytes and the codec after them. Their count, which the file has
+    /// The byte behind a stored block.
+    static func tag(_ kind: StoredBlockKind, _ codec: Codec) -> UInt8 { kind.rawValue << 4 | codec.rawValue }
+
+    /// The checksum of a stored block; `bytes` are its bytes and the tag after them. Their count, which the file has
     /// in front of them, is covered as the caller knows it: whoever follows a handle need not read it.
     static func checksum(_ bytes: UnsafeRawBufferPointer, number: FileNumber, offset: UInt64) -> UInt32 {
         let place = (number.littleEndian, offset.littleEndian, UInt64(bytes.count - 1).littleEndian)

@@ -166,7 +166,7 @@ private struct TableVerifier {
     }
 
     private func checkProperties(_ handle: BlockHandle, _ report: (ApusError) -> Void) throws(ApusError) {
-        let block = try reader.read(handle)
+        let block = try reader.read(handle, .properties)
         defer { block.release() }
         var expected = table.metadata
         expected.byteCount = 0
