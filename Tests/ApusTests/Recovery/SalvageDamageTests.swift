@@ -1,0 +1,83 @@
+// Every kind of damage to every kind of file: what is not hit is recovered, what is hit is in the report, nothing traps.
+
+import ApusIO
+import ApusSimulation
+import Testing
+
+@testable import Apus
+
+@Suite struct SalvageDamageTests {
+    /// Salvages with one file changed, and checks the result.
+    private func tryOut(
+        _ fixture: SalvageFixture, _ path: String, _ bytes: [UInt8]?, _ context: String,
+        _ body: (SalvageReport) -> Void = { _ in }
+    ) throws {
+        let good = fixture.files
+        fixture.files[path] = bytes
+        defer { fixture.files = good }
+        let context = "\(path): \(context)"
+        do {
+            let (report, contents) = try fixture.salvage()
+            fixture.check(contents, report, context)
+            body(report)
+        } catch let error as ApusError {
+            Issue.record("\(context): \(error)")
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func flippedBits(_ closes: Bool) throws {
+        let fixture = try SalvageFixture(seed: 21, closes: closes)
+        var random = TestRandom(seed: 22)
+        for (path, good) in fixture.files.sorted(by: { $0.key < $1.key }) where !path.hasSuffix("LOCK") {
+            for _ in 0..<8 {
+                let used = (good.lastIndex { $0 != 0 } ?? 0) + 1
+                let position = random.below(used)
+                var bad = good
+                bad[position] ^= 1 << UInt8(random.below(8))
+                try tryOut(fixture, path, bad, "bit at \(position)") { report in
+                    if path.hasSuffix(".table") {
+                        #expect(report.losses.contains { $0.covers(path, position) }, "\(path) at \(position)")
+                    }
+                    if path.hasSuffix("CURRENT") { #expect(!report.isComplete) }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func truncatedZeroedAndDeletedFiles(_ closes: Bool) throws {
+        let fixture = try SalvageFixture(seed: 23, closes: closes)
+        var random = TestRandom(seed: 24)
+        for (path, good) in fixture.files.sorted(by: { $0.key < $1.key }) where !path.hasSuffix("LOCK") {
+            try tryOut(fixture, path, nil, "deleted") { #expect(!$0.isComplete, "\(path) deleted") }
+            try tryOut(fixture, path, [], "empty") { #expect(!$0.isComplete, "\(path) emptied") }
+            let count = random.below(good.count)
+            try tryOut(fixture, path, Array(good[..<count]), "cut to \(count)") {
+                #expect(!$0.isComplete, "\(path) cut to \(count)")
+            }
+            var zeroed = good
+            let start = random.below(good.count)
+            for position in start..<min(good.count, start + 512) { zeroed[position] = 0 }
+            try tryOut(fixture, path, zeroed, "zeros from \(start)")
+        }
+    }
+
+    @Test func randomBytesInThePlaceOfFiles() throws {
+        let fixture = try SalvageFixture(seed: 25, closes: true)
+        var random = TestRandom(seed: 26)
+        for (path, good) in fixture.files.sorted(by: { $0.key < $1.key }) where !path.hasSuffix("LOCK") {
+            try tryOut(fixture, path, random.bytes(good.count), "garbage") { #expect(!$0.isComplete, "\(path)") }
+        }
+    }
+
+    @Test func unreadableSectorsCostOnlyTheFileThatHasThem() throws {
+        let fixture = try SalvageFixture(seed: 27, closes: true)
+        for path in fixture.files.keys.sorted() where path.hasSuffix(".table") || path.hasSuffix(".blob") {
+            fixture.machine.disk.inject(Fault(.fail(ErrorCode.inputOutput)) { $0.path == path && $0.kind == .read })
+            let (report, contents) = try fixture.salvage()
+            fixture.machine.disk.removeFaults()
+            fixture.check(contents, report, path)
+        }
+    }
+}
