@@ -74,7 +74,7 @@ import Testing
     @Test func unreadableSectorsCostOnlyTheFileThatHasThem() throws {
         let fixture = try SalvageFixture(seed: 27, closes: true)
         for path in fixture.files.keys.sorted() where path.hasSuffix(".table") || path.hasSuffix(".blob") {
-            fixture.machine.disk.inject(Fault(.fail(ErrorCode.inputOutput)) { $0.path == path && $0.kind == .read })
+            fixture.machine.disk.inject(Fault(.fail(ErrorCode.inputOutput), times: nil) { $0.path == path && $0.kind == .read })
             let (report, contents) = try fixture.salvage()
             fixture.machine.disk.removeFaults()
             fixture.check(contents, report, path)
