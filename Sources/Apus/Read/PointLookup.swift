@@ -50,7 +50,7 @@ struct PointLookup {
 
     /// True if the search ends here.
     private mutating func visit(_ memtable: Memtable) throws(ApusError) -> Bool {
-        let covered = memtable.rangeDeletions?.newestSequence(covering: key, atMost: snapshot) ?? .zero
+        let covered = memtable.newestRangeDeletion(covering: key, atMost: snapshot)
         let key = key
         return try consume(covered) { (seek) throws(ApusError) in memtable.find(key, seek) }
     }
