@@ -3,6 +3,7 @@
 
 import ApusIO
 import Logging
+import Synchronization
 
 extension Engine {
     /// Has background jobs do whatever compaction is due.
@@ -46,7 +47,7 @@ extension Engine {
         let moment = CompactionMoment(
             now: retention.now, expiryHorizon: retention.expiryHorizon, oldestSnapshot: retention.snapshots[0])
         return structure.withLock { structure in
-            guard !structure.isClosing, structure.spaceError == nil, health.error == nil else {
+            guard !isClosing.load(ordering: .relaxed), structure.spaceError == nil, health.error == nil else {
                 structure.compactionJobs -= 1
                 return nil
             }
