@@ -387,30 +387,13 @@ final class CompactionCursor {
         keep(keptTrailer, stored)
     }
 
-    /// Writes a large value to the blob file, moves one out of a file that is being emptied, or puts one back that has
-    /// become small enough; false if the entry stays as it is.
+    /// Keeps the entry with its value moved into or out of a blob file; false if the value stays where it is.
     private func moveValue(_ entry: EntryPayload, _ sequence: SequenceNumber) throws(ApusError) -> Bool {
         guard let values, let moved = try values.move(entry, key: keyBytes.bytes) else { return false }
-        let expiresAt: UInt64 =
-            switch entry {
-            case .value(_, let expiresAt), .separated(_, let expiresAt): expiresAt
-            case .deletion, .merge, .rangeDeletion: 0
-            }
-        var encoded: [UInt8] = []
-        if expiresAt != 0 { encoded.appendLittleEndian(expiresAt) }
-        let kind: EntryKind
-        switch moved {
-        case .separated(let reference):
-            reference.encode(into: &encoded)
-            kind = expiresAt == 0 ? .separatedValue : .expiringSeparatedValue
-            counts.separated &+= 1
-        case .inline(let value):
-            encoded += value
-            kind = expiresAt == 0 ? .value : .expiringValue
-        }
+        if moved.isSeparated { counts.separated &+= 1 }
         payloadBytes.truncate(to: 0)
-        encoded.withUnsafeBytes { payloadBytes.append($0) }
-        keep(Trailer(sequence, kind), payloadBytes.bytes)
+        moved.payload.withUnsafeBytes { payloadBytes.append($0) }
+        keep(Trailer(sequence, moved.kind), payloadBytes.bytes)
         return true
     }
 }
