@@ -8,12 +8,25 @@ public struct Environment: Sendable {
     public var random: any RandomSource
 
     public init(
-        fileSystem: any FileSystem, clock: any Clock, scheduler: any Scheduler, random: any RandomSource
+        fileSystem: any FileSystem,
+        clock: any Clock,
+        scheduler: any Scheduler,
+        random: any RandomSource
     ) {
         self.fileSystem = fileSystem
         self.clock = clock
         self.scheduler = scheduler
         self.random = random
+    }
+
+    /// The real disk, clock, threads and randomness. `compactionThreads` defaults to half the processors.
+    public static func system(compactionThreads: Int? = nil) -> Environment {
+        Environment(
+            fileSystem: POSIXFileSystem(),
+            clock: SystemClock(),
+            scheduler: ThreadScheduler(compactionThreads: compactionThreads),
+            random: SystemRandom()
+        )
     }
 }
 

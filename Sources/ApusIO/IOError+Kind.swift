@@ -28,3 +28,22 @@ extension IOError: CustomStringConvertible {
         return "\(operation.rawValue) of \(path) failed: \(reason)" + (detail.isEmpty ? "" : " (\(detail))")
     }
 }
+
+/// The system's error numbers by name, for code that makes or checks an `IOError` without importing a C library.
+public enum ErrorCode {
+    public static let notFound = ENOENT
+    public static let alreadyExists = EEXIST
+    public static let notEmpty = ENOTEMPTY
+    public static let notADirectory = ENOTDIR
+    public static let isADirectory = EISDIR
+    public static let badDescriptor = EBADF
+    public static let invalidArgument = EINVAL
+    public static let inputOutput = EIO
+    public static let noSpace = ENOSPC
+    public static let overQuota = EDQUOT
+    public static let fileTooLarge = EFBIG
+    public static let tooManyOpenFiles = EMFILE
+    public static let notPermitted = EACCES
+    public static let readOnlyFileSystem = EROFS
+    public static let locked = EWOULDBLOCK
+}

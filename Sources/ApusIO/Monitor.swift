@@ -50,7 +50,8 @@ public final class Monitor<State>: @unchecked Sendable {
     /// In a simulation the wait runs a pending background job instead; if there is none, nothing could ever make
     /// the condition true and the process stops with a message (a deadlock found).
     public func waitUntil<Result, Failure: Error>(
-        helping scheduler: any Scheduler, _ body: (inout State) throws(Failure) -> Result?
+        helping scheduler: any Scheduler,
+        _ body: (inout State) throws(Failure) -> Result?
     ) throws(Failure) -> Result {
         while true {
             pthread_mutex_lock(mutex)

@@ -1,7 +1,6 @@
 // What a user may choose. Few on purpose: the engine tunes itself, and an option must earn its place by a benchmark in
 // which two workloads want different values.
 
-public import ApusIO
 public import Logging
 
 /// When a commit counts as done.

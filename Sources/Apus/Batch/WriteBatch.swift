@@ -224,7 +224,7 @@ extension WriteBatch {
     /// Calls `body` with a function that returns one entry after the other.
     func withEntries<Result>(_ body: (() -> BatchEntry?) -> Result) -> Result {
         encoded.withUnsafeBytes { bytes in
-            do {
+            do throws(DecodingFailure) {
                 var cursor = try BatchCursor(bytes)
                 return body { try! cursor.next() }
             } catch {

@@ -17,6 +17,7 @@ final class BlobWriter {
     private var checksum: UInt32 = 0
     private var valueCount: UInt64 = 0
     private var compressed: [UInt8] = []
+    private var isClosed = false
 
     private static let flushByteCount = 256 << 10
     /// Values from here on are written past the buffer, so that they are not copied.
@@ -89,17 +90,20 @@ final class BlobWriter {
         let end = byteCount
         buffer += BlobFormat.footer(number, offset: end, valueCount: valueCount)
         try flush()
-        try io { () throws(IOError) in
-            try file.synchronize()
-            try file.close()
-        }
+        try io { () throws(IOError) in try file.synchronize() }
+        isClosed = true
+        try io { () throws(IOError) in try file.close() }
         return BlobFileMetadata(
             number: number, byteCount: flushedByteCount, checksum: checksum, valueCount: valueCount,
             recordByteCount: end - UInt64(BlobFormat.headerByteCount))
     }
 
     /// Closes the file; the caller removes it. Its bytes are of no use, so neither is an error.
-    func abandon() { try? file.close() }
+    func abandon() {
+        guard !isClosed else { return }
+        isClosed = true
+        try? file.close()
+    }
 
     private func flush() throws(ApusError) {
         try buffer.withUnsafeBufferPointer { bytes throws(ApusError) in try write(UnsafeRawBufferPointer(bytes)) }

@@ -1,6 +1,7 @@
 // Slowing writers down and making them wait, so that flushes and compaction keep up. Called by the commit leader.
 
 import ApusIO
+import Synchronization
 
 extension Engine {
     /// Delays the commit in proportion to how far compaction of `tree` is behind; waits if it must not grow further.
@@ -37,7 +38,7 @@ extension Engine {
     /// out of space (then the background work is tried again, so that writes resume by themselves).
     func waitForBackground(_ condition: @escaping (Structure) -> Bool) throws(ApusError) {
         var spaceError: ApusError?
-        try structure.waitUntil(helping: environment.scheduler) { (structure) throws(ApusError) -> Bool? in
+        _ = try structure.waitUntil(helping: environment.scheduler) { (structure) throws(ApusError) -> Bool? in
             if condition(structure) { return true }
             if structure.isClosing { throw ApusError(.closed, "the database is closed") }
             try self.health.check()

@@ -11,6 +11,8 @@
 // and none of it was acknowledged.
 
 import ApusIO
+import Synchronization
+import Logging
 
 extension Engine {
     /// One outcome for each request, in order. Called by the leader.

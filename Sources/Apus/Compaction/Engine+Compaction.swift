@@ -2,6 +2,7 @@
 // compact is decided by CompactionPicker, how by CompactionJob.
 
 import ApusIO
+import Logging
 
 extension Engine {
     /// Has background jobs do whatever compaction is due.
@@ -151,7 +152,6 @@ extension Engine {
     }
 
     private func merge(_ plan: CompactionPlan, _ state: TreeState) throws(ApusError) -> CompactionOutput {
-        let retention = retention()
         var tables: [FileNumber: Table] = [:]
         for table in state.version.levels.joined() { tables[table.metadata.number] = table }
         var cursors: [EntryCursor] = []

@@ -1,6 +1,7 @@
 // What the engine gives a flush or compaction: settings of the keyspace, what readers still need, where files go.
 
 import ApusIO
+import Synchronization
 
 extension Engine {
     /// How long after its expiry an entry of a keyspace with a merge operator stays: longer than a commit takes from

@@ -2,6 +2,7 @@
 // is missing, so that the next open can tell a file that was lost at rest from a crash.
 
 import ApusIO
+import Synchronization
 
 extension Engine {
     /// Idempotent. Waits for commits that are on their way.
@@ -16,7 +17,7 @@ extension Engine {
         pipeline.finish()
         structure.withLock { $0.isClosing = true }
         structure.broadcast()
-        structure.waitUntil(helping: environment.scheduler) { structure in
+        _ = structure.waitUntil(helping: environment.scheduler) { structure in
             structure.flushJobs == 0 && structure.compactionJobs == 0 ? true : nil
         }
         do throws(ApusError) {

@@ -2,6 +2,7 @@
 // files that it dropped may go. In that order, so that a crash in between leaves at worst files nobody needs.
 
 import ApusIO
+import Synchronization
 
 extension Engine {
     /// Makes `edit` durable and applies it to the keyspace `id`.
@@ -38,8 +39,9 @@ extension Engine {
         }
     }
 
-    private func append(_ edit: VersionEdit, to writer: ManifestWriter) throws(ApusError) {
-        do {
+    /// With the manifest's lock held. A failure other than a full device is final for writes.
+    func append(_ edit: VersionEdit, to writer: ManifestWriter) throws(ApusError) {
+        do throws(ApusError) {
             try writer.append(edit)
         } catch {
             if error.kind != .outOfSpace { fail(error) }

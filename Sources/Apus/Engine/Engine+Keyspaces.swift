@@ -32,12 +32,7 @@ extension Engine {
                 defer { structure.nextKeyspaceID += 1 }
                 return structure.nextKeyspaceID
             }
-            do {
-                try writer.append(VersionEdit([.keyspaceCreated(id, name: name, settings)]))
-            } catch {
-                if error.kind != .outOfSpace { fail(error) }
-                throw error
-            }
+            try append(VersionEdit([.keyspaceCreated(id, name: name, settings)]), to: writer)
             let state = makeTreeState(
                 id: id, name: name, settings: settings, mergeOperator: mergeOperator, version: Version(keyspace: id))
             structure.withLock { $0.trees[id] = state }
@@ -91,12 +86,7 @@ extension Engine {
         try manifest.withLock { (manifest) throws(ApusError) in
             guard let writer = manifest else { throw ApusError(.closed, "the database is closed") }
             guard let state = structure.withLock({ $0.trees[tree.id] }) else { return }
-            do {
-                try writer.append(VersionEdit([.keyspaceDropped(tree.id)]))
-            } catch {
-                if error.kind != .outOfSpace { fail(error) }
-                throw error
-            }
+            try append(VersionEdit([.keyspaceDropped(tree.id)]), to: writer)
             tree.markDropped()
             structure.withLock { structure in _ = structure.trees.removeValue(forKey: tree.id) }
             for table in state.version.levels.joined() { table.markObsolete() }

@@ -1,6 +1,7 @@
 // Reading: the latest value of a key, snapshots, and the readers behind cursors and scans.
 
 import ApusIO
+import Synchronization
 
 extension Engine {
     /// Calls `body` with the value of `key`, if there is one, where it lies.

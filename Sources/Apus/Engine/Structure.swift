@@ -2,6 +2,7 @@
 // sealed, flushes and compactions end, keyspaces come and go. Guarded by `Engine.structure`.
 
 import ApusIO
+import Synchronization
 
 struct Structure {
     var trees: [UInt32: TreeState] = [:]

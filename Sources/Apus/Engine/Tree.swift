@@ -91,8 +91,7 @@ final class Tree: @unchecked Sendable {
     func withView<Result>(_ body: (ReadView) throws(ApusError) -> Result) throws(ApusError) -> Result {
         let pin = epochs.pin()
         defer { epochs.unpin(pin) }
-        return try Unmanaged<ReadView>.fromOpaque(viewPointer.load(ordering: .acquiring))
-            ._withUnsafeGuaranteedRef { (view) throws(ApusError) in try body(view) }
+        return try Unmanaged<ReadView>.fromOpaque(viewPointer.load(ordering: .acquiring)).withBorrowed(body)
     }
 
     /// The current view, retained, for cursors.
@@ -137,5 +136,20 @@ extension UInt64 {
     func multipliedSaturated(_ other: UInt64) -> UInt64 {
         let (product, overflow) = multipliedReportingOverflow(by: other)
         return overflow ? .max : product
+    }
+}
+
+extension Unmanaged {
+    /// Calls `body` with the object, without touching its reference count. The caller keeps it alive.
+    @inline(__always)
+    func withBorrowed<Value>(_ body: (Instance) throws(ApusError) -> Value) throws(ApusError) -> Value {
+        // The standard library's form does not pass typed errors on.
+        try _withUnsafeGuaranteedRef { instance -> Result<Value, ApusError> in
+            do throws(ApusError) {
+                return .success(try body(instance))
+            } catch {
+                return .failure(error)
+            }
+        }.get()
     }
 }

@@ -2,6 +2,7 @@
 // any more is not even written.
 
 import ApusIO
+import Logging
 
 extension Engine {
     /// Has a background job flush whatever is sealed.

@@ -79,6 +79,19 @@ func keyHead(_ key: UnsafeRawBufferPointer, from offset: Int = 0) -> UInt64 {
     return head
 }
 
+/// How many leading bytes two keys have in common.
+func commonPrefixCount(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+    let limit = min(a.count, b.count)
+    var count = 0
+    while count &+ 8 <= limit {
+        let difference: UInt64 = a.littleEndian(at: count) ^ b.littleEndian(at: count)
+        if difference != 0 { return count &+ difference.trailingZeroBitCount / 8 }
+        count &+= 8
+    }
+    while count < limit && a[count] == b[count] { count &+= 1 }
+    return count
+}
+
 /// Limits that are checked before anything is logged.
 enum Limits {
     static let keyByteCount = 1...65_536

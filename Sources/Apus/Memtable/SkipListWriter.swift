@@ -288,16 +288,3 @@ final class SkipListWriter {
         return shared == a.count && shared == b.count ? SkipListNode.singleKey : UInt32(truncatingIfNeeded: shared)
     }
 }
-
-/// How many leading bytes two keys have in common.
-func commonPrefixCount(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
-    let limit = min(a.count, b.count)
-    var count = 0
-    while count &+ 8 <= limit {
-        let difference: UInt64 = a.littleEndian(at: count) ^ b.littleEndian(at: count)
-        if difference != 0 { return count &+ difference.trailingZeroBitCount / 8 }
-        count &+= 8
-    }
-    while count < limit && a[count] == b[count] { count &+= 1 }
-    return count
-}

@@ -73,10 +73,10 @@ private struct LevelIndex {
             let metadata = table.metadata
             tables.advanced(by: index).initialize(to: Unmanaged.passUnretained(table))
             let smallestOffset = offset
-            metadata.smallest.withUnsafeBytes { keyBytes.advanced(by: offset).copyMemory(from: $0) }
+            metadata.smallest.withUnsafeBytes { keyBytes.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
             offset += metadata.smallest.count
             let largestOffset = offset
-            metadata.largest.withUnsafeBytes { keyBytes.advanced(by: offset).copyMemory(from: $0) }
+            metadata.largest.withUnsafeBytes { keyBytes.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
             offset += metadata.largest.count
             bounds.advanced(by: index).initialize(
                 to: Bounds(
@@ -102,7 +102,7 @@ private struct LevelIndex {
         let end = isSorted ? Swift.min(index &+ 1, count) : count
         while index < end {
             if covers(index, key, head),
-                try tables[index]._withUnsafeGuaranteedRef({ (table) throws(ApusError) in try body(table) })
+                try tables[index].withBorrowed(body)
             {
                 return true
             }

@@ -51,6 +51,7 @@ struct PointLookup {
     /// True if the search ends here.
     private mutating func visit(_ memtable: Memtable) throws(ApusError) -> Bool {
         let covered = memtable.rangeDeletions?.newestSequence(covering: key, atMost: snapshot) ?? .zero
+        let key = key
         return try consume(covered) { (seek) throws(ApusError) in memtable.find(key, seek) }
     }
 
@@ -59,6 +60,7 @@ struct PointLookup {
         if table.metadata.rangeDeletionCount > 0 {
             covered = try table.rangeDeletions()?.newestSequence(covering: key, atMost: snapshot) ?? .zero
         }
+        let (key, hash) = (key, hash)
         return try consume(covered) { (seek) throws(ApusError) in
             try table.find(key, hash: hash, seek, fill: true)
         }
@@ -95,13 +97,13 @@ struct PointLookup {
     private func fold(_ chain: MergeChain) throws(ApusError) -> (value: [UInt8], expiresAt: UInt64) {
         switch outcome {
         case .absent, .merged:
-            return try chain.resolve(base: nil, key: key, mergeOperator: tree.mergeOperator)
+            return try chain.resolve(base: nil, key: key, operator: tree.mergeOperator)
         case .value(let value, let expiresAt):
-            return try chain.resolve(base: (value, expiresAt), key: key, mergeOperator: tree.mergeOperator)
+            return try chain.resolve(base: (value, expiresAt), key: key, operator: tree.mergeOperator)
         case .separated(let reference, let expiresAt):
             let value = try tree.blobs.value(of: reference)
             return try value.withBytes { (value) throws(ApusError) in
-                try chain.resolve(base: (value, expiresAt), key: key, mergeOperator: tree.mergeOperator)
+                try chain.resolve(base: (value, expiresAt), key: key, operator: tree.mergeOperator)
             }
         }
     }

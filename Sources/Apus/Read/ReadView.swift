@@ -45,11 +45,7 @@ final class ReadView: @unchecked Sendable {
     func anyMemtable(_ body: (Memtable) throws(ApusError) -> Bool) throws(ApusError) -> Bool {
         var index = 0
         while index < memtableCount {
-            if try memtablePointers[index]._withUnsafeGuaranteedRef({ (memtable) throws(ApusError) in
-                try body(memtable)
-            }) {
-                return true
-            }
+            if try memtablePointers[index].withBorrowed(body) { return true }
             index &+= 1
         }
         return false

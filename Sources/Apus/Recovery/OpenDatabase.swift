@@ -12,6 +12,8 @@
 // open does 1 (shared), 2 and 3.
 
 import ApusIO
+import Synchronization
+import Logging
 
 struct OpenDatabase {
     let engine: Engine
@@ -125,8 +127,10 @@ struct OpenDatabase {
     ) {
         self.options = options
         self.content = content
-        let identity = DatabaseID(environment.random)
-        state = content?.manifest ?? ManifestState(databaseID: identity)
+        state =
+            content?.manifest
+            ?? ManifestState(
+                databaseID: DatabaseID(first: environment.random.next(), second: environment.random.next()))
         let numbers = FileNumberSource(next: content?.nextFileNumber ?? 1)
         let tuning = options.tuning ?? Tuning(memoryBudget: options.memoryBudget)
         let parts = EngineParts(
@@ -190,7 +194,10 @@ struct OpenDatabase {
         let name = keyspace.settings.mergeOperatorName
         if name.isEmpty { return nil }
         // Without its operator a keyspace can still be opened: only reading merge operands fails, and says so.
-        return options.mergeOperators.first { $0.name == name } ?? builtInMergeOperator(named: name)
+        let builtIn: [any MergeOperator] = [
+            AddMergeOperator(), AppendMergeOperator(), MaximumMergeOperator(), SetIfAbsentMergeOperator(),
+        ]
+        return (options.mergeOperators + builtIn).first { $0.name == name }
     }
 
     private mutating func apply(

@@ -46,7 +46,11 @@ import Testing
 
     /// Looks up present and absent places, walks both ways, and seeks from everywhere.
     static func check(
-        _ memtable: Memtable, _ model: SortedModel, _ family: KeyFamily, seed: UInt64, rounds: Int = 2000
+        _ memtable: Memtable,
+        _ model: SortedModel,
+        _ family: KeyFamily,
+        seed: UInt64,
+        rounds: Int = 2000
     ) throws {
         #expect(memtable.entryCount == model.entries.count)
         var random = TestRandom(seed: seed ^ 0xABCD)

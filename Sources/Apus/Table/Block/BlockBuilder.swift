@@ -115,19 +115,6 @@ final class BlockBuilder {
     }
 }
 
-/// How many bytes `a` and `b` begin with in common.
-func commonPrefixCount(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
-    let limit = min(a.count, b.count)
-    var count = 0
-    while count + 8 <= limit {
-        let difference: UInt64 = a.littleEndian(at: count) ^ b.littleEndian(at: count)
-        if difference != 0 { return count + difference.trailingZeroBitCount / 8 }
-        count += 8
-    }
-    while count < limit && a[count] == b[count] { count += 1 }
-    return count
-}
-
 /// Bytes that `value` takes as a varint.
 @inline(__always)
 func varintByteCount(_ value: UInt64) -> Int {

@@ -1,0 +1,90 @@
+// Reads separated values by their references. Files are opened when they are first read, a bounded number of them
+// (FilePool). Every byte that is handed out has been checked against its record's checksums and its place.
+
+import ApusIO
+import Synchronization
+
+/// The blob files of a database. Thread-safe. A read costs one system call and a few short locks; nothing is cached
+/// here, the system's page cache does that.
+final class BlobStore: BlobSource {
+    private let pool: FilePool
+    private let path: @Sendable (FileNumber) -> String
+    private let files = Mutex<[FileNumber: BlobFile]>([:])
+
+    /// References beyond this many bytes are held against the file's length before memory is allocated for them.
+    private static let trustedByteCount: UInt32 = 1 << 20
+
+    /// - Parameter path: where a blob file is.
+    init(pool: FilePool, path: @escaping @Sendable (FileNumber) -> String) {
+        self.pool = pool
+        self.path = path
+    }
+
+    func value(of reference: BlobReference) throws(ApusError) -> [UInt8] {
+        try withRecord(reference) { record throws(ApusError) in
+            try record.value(file: path(reference.file), offset: reference.offset)
+        }
+    }
+
+    /// Calls `body` with the verified record behind `reference`; its views end with the call.
+    func withRecord<Result>(
+        _ reference: BlobReference, _ body: (BlobRecord) throws(ApusError) -> Result
+    ) throws(ApusError) -> Result {
+        let file = file(reference.file)
+        let byteCount = Int(reference.storedByteCount)
+        guard (BlobFormat.recordHeaderByteCount...BlobFormat.maximumRecordByteCount).contains(byteCount) else {
+            throw .corruption(
+                "A reference to a value of \(byteCount) stored bytes", file: file.path, offset: reference.offset)
+        }
+        if reference.storedByteCount > Self.trustedByteCount {
+            let length = try file.file.byteCount()
+            guard reference.offset <= length, UInt64(byteCount) <= length - reference.offset else {
+                throw beyondEnd(file, reference)
+            }
+        }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
+        defer { buffer.deallocate() }
+        guard try file.file.read(into: buffer, at: reference.offset) == byteCount else {
+            throw beyondEnd(file, reference)
+        }
+        let record = try BlobRecord(
+            UnsafeRawBufferPointer(buffer), file: reference.file, offset: reference.offset, path: file.path)
+        guard record.header.valueByteCount == reference.valueByteCount else {
+            throw .corruption(
+                "A value has \(record.header.valueByteCount) bytes where \(reference.valueByteCount) were expected",
+                file: file.path, offset: reference.offset)
+        }
+        return try body(record)
+    }
+
+    /// The file is about to be removed: its descriptor is closed as soon as nobody is reading.
+    func forget(_ number: FileNumber) {
+        _ = files.withLock { $0.removeValue(forKey: number) }
+    }
+
+    private func file(_ number: FileNumber) -> BlobFile {
+        files.withLock { files in
+            if let file = files[number] { return file }
+            let file = BlobFile(PooledFile(pool: pool, path: path(number)))
+            files[number] = file
+            return file
+        }
+    }
+
+    private func beyondEnd(_ file: BlobFile, _ reference: BlobReference) -> ApusError {
+        .corruption(
+            "A value of \(reference.storedByteCount) stored bytes goes beyond the end of the file", file: file.path,
+            offset: reference.offset)
+    }
+}
+
+/// One blob file while somebody may read it. Readers hold it for the length of a read, so the last reference goes when
+/// nobody reads.
+private final class BlobFile: Sendable {
+    let file: PooledFile
+
+    init(_ file: PooledFile) { self.file = file }
+    deinit { file.close() }
+
+    var path: String { file.path }
+}
