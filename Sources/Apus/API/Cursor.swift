@@ -70,14 +70,16 @@ public final class Cursor {
         precondition(visible.isValid, "the cursor stands on no entry")
         try checkOpen()
         let value = try visible.value()
-        return try body(visible.key.bytes, value.bytes)
+        let key = visible.key
+        return try body(key.bytes, value.bytes)
     }
 
     /// Calls `body` with the current key; a separated value is not read.
     /// - Precondition: `isValid`.
     public func withKey<Result>(_ body: (RawSpan) throws(ApusError) -> Result) throws(ApusError) -> Result {
         precondition(visible.isValid, "the cursor stands on no entry")
-        return try body(visible.key.bytes)
+        let key = visible.key
+        return try body(key.bytes)
     }
 
     /// The current key, copied.

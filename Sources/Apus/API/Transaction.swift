@@ -82,7 +82,8 @@ public final class Transaction {
         try reversed ? cursor.seekToLast() : cursor.seekToFirst()
         while cursor.isValid, left > 0 {
             let value = try cursor.value()
-            if try body(cursor.key.bytes, value.bytes) == .stop { return }
+            let key = cursor.key
+            if try body(key.bytes, value.bytes) == .stop { return }
             left -= 1
             if left > 0 { try reversed ? cursor.previous() : cursor.next() }
         }

@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+// apus-bench: ApusDB beside the engines people would pick instead, all fed by one loop.
+//
+// A package of its own, so that nobody who embeds Apus ever builds a peer. Every peer is optional: what is installed
+// when this manifest is read is compiled in, and `apus-bench list` names what is not.
+
+import Foundation
+import PackageDescription
+
+let strict = Context.environment["APUS_STRICT"] == "1"
+
+/// A folder with `include/rocksdb/c.h` and `lib/librocksdb.so`: measures that build in place of the system's.
+let rocksDBFolder = Context.environment["ROCKSDB_LIBRARY_PATH"]
+
+func isInstalled(_ header: String, in folders: [String] = ["/usr/include", "/usr/local/include"]) -> Bool {
+    folders.contains { FileManager.default.fileExists(atPath: "\($0)/\(header)") }
+}
+
+struct Peer {
+    var module: String
+    var condition: String
+    var isInstalled: Bool
+    var debianPackage: String
+}
+
+let peers = [
+    Peer(
+        module: "CRocksDB",
+        condition: "PEER_ROCKSDB",
+        isInstalled: rocksDBFolder.map { isInstalled("rocksdb/c.h", in: ["\($0)/include"]) }
+            ?? isInstalled("rocksdb/c.h"),
+        debianPackage: "librocksdb-dev"
+    ),
+    Peer(
+        module: "CLevelDB",
+        condition: "PEER_LEVELDB",
+        isInstalled: isInstalled("leveldb/c.h"),
+        debianPackage: "libleveldb-dev"
+    ),
+    Peer(module: "CLMDB", condition: "PEER_LMDB", isInstalled: isInstalled("lmdb.h"), debianPackage: "liblmdb-dev"),
+    Peer(
+        module: "CSQLite",
+        condition: "PEER_SQLITE",
+        isInstalled: isInstalled("sqlite3.h"),
+        debianPackage: "libsqlite3-dev"
+    ),
+].filter(\.isInstalled)
+
+/// `-Ounchecked` and the like stay out on purpose: Apus is measured as people build it.
+var swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
+]
+if strict { swiftSettings.append(.treatAllWarnings(as: .error)) }
+var benchSettings = swiftSettings + peers.map { .define($0.condition) }
+var benchLinkerSettings: [LinkerSetting] = []
+
+if let rocksDBFolder, peers.contains(where: { $0.module == "CRocksDB" }) {
+    benchSettings += [.define("PEER_ROCKSDB_OWN_BUILD"), .unsafeFlags(["-Xcc", "-I\(rocksDBFolder)/include"])]
+    benchLinkerSettings.append(
+        .unsafeFlags(["-L\(rocksDBFolder)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(rocksDBFolder)/lib"])
+    )
+}
+
+var dependencies: [Package.Dependency] = [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.1.0"),
+]
+var apusDependencies: [Target.Dependency] = []
+if FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/../Sources/Apus/API/Database.swift") {
+    dependencies.append(.package(name: "ApusDB", path: ".."))
+    apusDependencies = [.product(name: "Apus", package: "ApusDB")]
+    benchSettings.append(.define("ENGINE_APUS"))
+    swiftSettings.append(.define("ENGINE_APUS"))
+}
+
+/// apus-allocations counts allocations by being its own `malloc` (see MallocHooks.swift).
+let hookedFunctions = ["malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign"]
+let hookLinkerFlags = hookedFunctions.flatMap { ["-Xlinker", "--defsym=\($0)=apus_counting_\($0)"] }
+
+let package = Package(
+    name: "Benchmarks",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "apus-bench", targets: ["apus-bench"])],
+    dependencies: dependencies,
+    targets: peers.map { .systemLibrary(name: $0.module, providers: [.apt([$0.debianPackage])]) } + [
+        .executableTarget(
+            name: "apus-bench",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ] + apusDependencies + peers.map { .target(name: $0.module) },
+            swiftSettings: benchSettings,
+            linkerSettings: benchLinkerSettings
+        ),
+        .executableTarget(
+            name: "apus-allocations",
+            dependencies: apusDependencies,
+            swiftSettings: swiftSettings,
+            linkerSettings: [.unsafeFlags(hookLinkerFlags + ["-Xlinker", "--export-dynamic"])]
+        ),
+    ]
+)

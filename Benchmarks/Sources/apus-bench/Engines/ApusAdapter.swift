@@ -1,0 +1,121 @@
+// Apus through its public interface, as any program would use it.
+
+#if ENGINE_APUS
+
+import Apus
+
+final class ApusAdapter: EngineAdapter {
+    static let name = "apus"
+    static let compression = "lz4"
+
+    private let database: Database
+    private let keyspace: Keyspace
+    private let settings: EngineSettings
+    let version = "this source tree"
+
+    static func describe(_ settings: EngineSettings) -> String {
+        "memoryBudget \(settings.memoryBudget >> 10) KiB, durability \(settings.durability.rawValue), LZ4, filter 10 bits "
+            + "per key, checksums verified, all else default"
+    }
+
+    init(path: String, settings: EngineSettings) throws {
+        self.settings = settings
+        database = try Database.open(
+            at: path,
+            options: Options(
+                memoryBudget: settings.memoryBudget,
+                durability: settings.durability == .durable ? .durable : .relaxed
+            )
+        )
+        keyspace = try database.keyspace("bench")
+    }
+
+    func makeSession() -> ApusSession {
+        ApusSession(database: database, keyspace: keyspace)
+    }
+
+    func flush() throws {
+        try database.flush()
+    }
+
+    func close() throws {
+        try database.close()
+    }
+}
+
+final class ApusSession: EngineSession {
+    private let database: Database
+    private let keyspace: Keyspace
+    private var cursor: Cursor?
+    private var direction = ScanDirection.forward
+
+    init(database: Database, keyspace: Keyspace) {
+        self.database = database
+        self.keyspace = keyspace
+    }
+
+    func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws {
+        try keyspace.put(key, value)
+    }
+
+    func delete(_ key: UnsafeRawBufferPointer) throws {
+        try keyspace.delete(key)
+    }
+
+    func write(_ batch: EntryBatch) throws {
+        try database.write { changes in
+            for index in 0..<batch.count {
+                let (key, value) = batch[index]
+                changes.put(key, value, in: keyspace)
+            }
+        }
+    }
+
+    func get(_ key: UnsafeRawBufferPointer, _ visit: (UnsafeRawBufferPointer) -> Void) throws -> Bool {
+        let found: Void? = try keyspace.withValue(for: key) { value in
+            value.withUnsafeBytes { visit($0) }
+        }
+        return found != nil
+    }
+
+    func openCursor(_ direction: ScanDirection) throws {
+        self.direction = direction
+        cursor = try keyspace.makeCursor()
+    }
+
+    func seek(_ key: UnsafeRawBufferPointer) throws -> Bool {
+        guard let cursor else { return false }
+        try cursor.seek(key)
+        return cursor.isValid
+    }
+
+    func seekToStart() throws -> Bool {
+        guard let cursor else { return false }
+        switch direction {
+        case .forward: try cursor.seekToFirst()
+        case .backward: try cursor.seekToLast()
+        }
+        return cursor.isValid
+    }
+
+    func advance() throws -> Bool {
+        guard let cursor else { return false }
+        switch direction {
+        case .forward: try cursor.next()
+        case .backward: try cursor.previous()
+        }
+        return cursor.isValid
+    }
+
+    func withEntry(_ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws {
+        try cursor?.withEntry { key, value in
+            key.withUnsafeBytes { key in value.withUnsafeBytes { value in visit(key, value) } }
+        }
+    }
+
+    func closeCursor() {
+        cursor = nil
+    }
+}
+
+#endif

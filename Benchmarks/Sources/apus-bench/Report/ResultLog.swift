@@ -1,0 +1,28 @@
+// The file of measurements: one JSON object per line, on disk as soon as it is known.
+
+import FoundationEssentials
+
+final class ResultLog {
+    private let url: URL
+    private var contents = Data()
+
+    init(path: String) throws {
+        url = URL(filePath: path)
+        try write(failure: "cannot write \(path)")
+    }
+
+    func append(_ measurement: Measurement) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        contents += try encoder.encode(measurement) + [UInt8(ascii: "\n")]
+        try write(failure: "cannot write \(url.path)")
+    }
+
+    private func write(failure: String) throws {
+        do {
+            try contents.write(to: url)
+        } catch {
+            throw BenchmarkError(failure)
+        }
+    }
+}
