@@ -49,6 +49,7 @@ public final class Monitor<State>: @unchecked Sendable {
     /// Runs `body` alone again and again until it returns a value, waiting for `broadcast` in between.
     /// In a simulation the wait runs a pending background job instead; if there is none, nothing could ever make
     /// the condition true and the process stops with a message (a deadlock found).
+    @discardableResult
     public func waitUntil<Result, Failure: Error>(
         helping scheduler: any Scheduler,
         _ body: (inout State) throws(Failure) -> Result?

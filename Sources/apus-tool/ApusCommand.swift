@@ -13,8 +13,8 @@ struct ApusCommand: ParsableCommand {
             Exit codes: 0 done; 1 failed, or no such key; 2 the database is damaged; 64 wrong usage.
             """,
         subcommands: [
-            DemoCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self, ScanCommand.self,
+            PutCommand.self, GetCommand.self, DeleteCommand.self, ScanCommand.self,
             CountCommand.self, ImportCommand.self, ExportCommand.self, KeyspacesCommand.self, StatsCommand.self,
-            VerifyCommand.self, CompactCommand.self, SalvageCommand.self, DumpCommand.self,
+            VerifyCommand.self, CompactCommand.self,
         ])
 }

@@ -84,7 +84,8 @@ import Musl
                     guard let lock = try? POSIXFileSystem().lock(path, exclusive: true, holder: "\(thread)") else {
                         continue
                     }
-                    #expect(holders.add(1, ordering: .sequentiallyConsistent).newValue == 1)
+                    let holderCount = holders.add(1, ordering: .sequentiallyConsistent).newValue
+                    #expect(holderCount == 1)
                     wins.add(1, ordering: .relaxed)
                     holders.subtract(1, ordering: .sequentiallyConsistent)
                     lock.release()
@@ -95,7 +96,8 @@ import Musl
         }
         remaining.waitUntil(helping: scheduler) { $0 == 0 ? true : nil }
         scheduler.shutDown()
-        #expect(wins.load(ordering: .relaxed) > 0)
+        let winCount = wins.load(ordering: .relaxed)
+        #expect(winCount > 0)
     }
 
     #if os(Linux)

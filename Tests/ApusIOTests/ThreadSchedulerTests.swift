@@ -86,21 +86,25 @@ import Testing
         scheduler.run(.commit, after: 1) { Issue.record("a dropped delayed job ran") }
         started.waitUntil(helping: scheduler) { $0 ? true : nil }
         // The job goes on only once its successors are dropped, which the release of this object shows.
-        let token = Token {
-            isReleased.withLock { $0 = true }
-            isReleased.broadcast()
-        }
-        scheduler.run(.commit) { withExtendedLifetime(token) { Issue.record("a dropped job ran") } }
-        shutDown(scheduler, dropping: token)
-        #expect(finished.load(ordering: .sequentiallyConsistent))
+        scheduler.run(
+            .commit,
+            Self.job(
+                holding: Token {
+                    isReleased.withLock { $0 = true }
+                    isReleased.broadcast()
+                }
+            )
+        )
+        scheduler.shutDown()
+        let hasFinished = finished.load(ordering: .sequentiallyConsistent)
+        #expect(hasFinished)
         scheduler.shutDown()
         scheduler.run(.commit) { Issue.record("a job ran after the end") }
         scheduler.run(.flush) { Issue.record("a job ran after the end") }
     }
 
-    private func shutDown(_ scheduler: ThreadScheduler, dropping token: consuming Token) {
-        _ = consume token
-        scheduler.shutDown()
+    private static func job(holding token: Token) -> @Sendable () -> Void {
+        { Issue.record("a dropped job ran, holding \(token)") }
     }
 
     @Test func aSchedulerThatWasNeverShutDownEndsByItself() {

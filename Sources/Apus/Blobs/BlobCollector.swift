@@ -11,7 +11,7 @@ enum BlobCollector {
         var live: [FileNumber: UInt64] = [:]
         for level in tree.levels {
             for table in level {
-                for share in table.blobReferences { live[share.file, default: 0] += share.byteCount }
+                for share in table.blobReferences { live[share.file] = (live[share.file] ?? 0).added(share.byteCount) }
             }
         }
         return live

@@ -55,8 +55,10 @@ enum BlobFormat {
         let foundVersion: UInt32 = found.littleEndian(at: 8)
         guard foundVersion == version else {
             throw ApusError(
-                .unsupportedFormat, "The blob file has format version \(foundVersion), this program knows \(version)",
-                file: path)
+                .unsupportedFormat,
+                "The blob file has format version \(foundVersion), this program knows \(version)",
+                file: path
+            )
         }
         let foundNumber: FileNumber = found.littleEndian(at: 12)
         guard foundNumber == number else {
@@ -139,15 +141,20 @@ struct BlobRecord {
 
     /// - Parameter bytes: exactly the record.
     init(
-        _ bytes: UnsafeRawBufferPointer, file: FileNumber, offset: UInt64, path: String
+        _ bytes: UnsafeRawBufferPointer,
+        file: FileNumber,
+        offset: UInt64,
+        path: String
     ) throws(ApusError) {
         guard let header = BlobRecordHeader(bytes, file: file, offset: offset) else {
             throw .corruption("A value's header does not match its checksum or its place", file: path, offset: offset)
         }
         guard header.recordByteCount == UInt64(bytes.count) else {
             throw .corruption(
-                "A value takes \(header.recordByteCount) bytes where \(bytes.count) were expected", file: path,
-                offset: offset)
+                "A value takes \(header.recordByteCount) bytes where \(bytes.count) were expected",
+                file: path,
+                offset: offset
+            )
         }
         let body = UnsafeRawBufferPointer(rebasing: bytes[BlobFormat.recordHeaderByteCount...])
         guard CRC32C.checksum(body) == header.bodyChecksum else {

@@ -28,13 +28,17 @@ final class BlobStore: BlobSource {
 
     /// Calls `body` with the verified record behind `reference`; its views end with the call.
     func withRecord<Result>(
-        _ reference: BlobReference, _ body: (BlobRecord) throws(ApusError) -> Result
+        _ reference: BlobReference,
+        _ body: (BlobRecord) throws(ApusError) -> Result
     ) throws(ApusError) -> Result {
         let file = file(reference.file)
         let byteCount = Int(reference.storedByteCount)
         guard (BlobFormat.recordHeaderByteCount...BlobFormat.maximumRecordByteCount).contains(byteCount) else {
             throw .corruption(
-                "A reference to a value of \(byteCount) stored bytes", file: file.path, offset: reference.offset)
+                "A reference to a value of \(byteCount) stored bytes",
+                file: file.path,
+                offset: reference.offset
+            )
         }
         if reference.storedByteCount > Self.trustedByteCount {
             let length = try file.file.byteCount()
@@ -48,11 +52,17 @@ final class BlobStore: BlobSource {
             throw beyondEnd(file, reference)
         }
         let record = try BlobRecord(
-            UnsafeRawBufferPointer(buffer), file: reference.file, offset: reference.offset, path: file.path)
+            UnsafeRawBufferPointer(buffer),
+            file: reference.file,
+            offset: reference.offset,
+            path: file.path
+        )
         guard record.header.valueByteCount == reference.valueByteCount else {
             throw .corruption(
                 "A value has \(record.header.valueByteCount) bytes where \(reference.valueByteCount) were expected",
-                file: file.path, offset: reference.offset)
+                file: file.path,
+                offset: reference.offset
+            )
         }
         return try body(record)
     }
@@ -73,8 +83,10 @@ final class BlobStore: BlobSource {
 
     private func beyondEnd(_ file: BlobFile, _ reference: BlobReference) -> ApusError {
         .corruption(
-            "A value of \(reference.storedByteCount) stored bytes goes beyond the end of the file", file: file.path,
-            offset: reference.offset)
+            "A value of \(reference.storedByteCount) stored bytes goes beyond the end of the file",
+            file: file.path,
+            offset: reference.offset
+        )
     }
 }
 

@@ -39,7 +39,7 @@ struct BlobWalk {
             try bytes(at: 0, min(UInt64(BlobFormat.headerByteCount), byteCount)) { header throws(ApusError) in
                 try BlobFormat.checkHeader(header, number, path: path)
             }
-        } catch where error.kind == .corruption || error.kind == .unsupportedFormat {
+        } catch  where error.kind == .corruption || error.kind == .unsupportedFormat {
             try report(.damage(error))
         }
         var offset = UInt64(BlobFormat.headerByteCount)
@@ -52,7 +52,12 @@ struct BlobWalk {
             try report(
                 .damage(
                     .corruption(
-                        "\(next - offset) bytes hold no value that fits this place", file: path, offset: offset)))
+                        "\(next - offset) bytes hold no value that fits this place",
+                        file: path,
+                        offset: offset
+                    )
+                )
+            )
             offset = next
         }
         try checkFooter(report)
@@ -60,7 +65,8 @@ struct BlobWalk {
 
     /// Reports the record at `offset` and returns where it ends; nil if its header does not fit.
     private mutating func record(
-        at offset: UInt64, _ report: (BlobFinding) throws(ApusError) -> Void
+        at offset: UInt64,
+        _ report: (BlobFinding) throws(ApusError) -> Void
     ) throws(ApusError) -> UInt64? {
         guard let header = try header(at: offset), header.recordByteCount <= end - offset else { return nil }
         valueCount += 1
@@ -116,7 +122,12 @@ struct BlobWalk {
             try report(
                 .damage(
                     .corruption(
-                        "The footer does not stand for the \(valueCount) values before it", file: path, offset: end)))
+                        "The footer does not stand for the \(valueCount) values before it",
+                        file: path,
+                        offset: end
+                    )
+                )
+            )
         }
     }
 
@@ -133,7 +144,9 @@ struct BlobWalk {
     }
 
     private func bytes<Result>(
-        at offset: UInt64, _ count: UInt64, _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Result
+        at offset: UInt64,
+        _ count: UInt64,
+        _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Result
     ) throws(ApusError) -> Result {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(count), alignment: 16)
         defer { buffer.deallocate() }
@@ -148,7 +161,9 @@ struct BlobWalk {
 extension BlobFileMetadata {
     /// Reads the whole file and reports everything that is not as it was written.
     func verify(
-        fileSystem: any FileSystem, path: String, _ report: (ApusError) -> Void
+        fileSystem: any FileSystem,
+        path: String,
+        _ report: (ApusError) -> Void
     ) throws(ApusError) {
         let file = try io { () throws(IOError) in try fileSystem.open(path, .read) }
         defer { try? file.close() }

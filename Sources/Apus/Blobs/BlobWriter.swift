@@ -38,13 +38,17 @@ final class BlobWriter {
 
     /// Compresses `value` if that saves at least an eighth, and appends it.
     func append(
-        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+        _ key: UnsafeRawBufferPointer,
+        _ value: UnsafeRawBufferPointer
     ) throws(ApusError) -> BlobReference {
         let room = value.count - value.count / 8
         if codec != .none, compressed.count < room { compressed = [UInt8](repeating: 0, count: room) }
-        let count = codec == .none ? nil : compressed.withUnsafeMutableBytes { scratch in
-            codec.compress(value, into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<room]))
-        }
+        let count =
+            codec == .none
+            ? nil
+            : compressed.withUnsafeMutableBytes { scratch in
+                codec.compress(value, into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<room]))
+            }
         guard let count else { return try append(key, stored: value, valueByteCount: value.count, codec: .none) }
         // The scratch memory is put aside while it is read, and not kept when one value made it huge.
         let bytes = compressed
@@ -59,17 +63,27 @@ final class BlobWriter {
     /// Appends a record of another blob file, stored as it is there.
     func append(copyOf record: BlobRecord) throws(ApusError) -> BlobReference {
         try append(
-            record.key, stored: record.stored, valueByteCount: Int(record.header.valueByteCount),
-            codec: record.header.codec)
+            record.key,
+            stored: record.stored,
+            valueByteCount: Int(record.header.valueByteCount),
+            codec: record.header.codec
+        )
     }
 
     private func append(
-        _ key: UnsafeRawBufferPointer, stored: UnsafeRawBufferPointer, valueByteCount: Int, codec: Codec
+        _ key: UnsafeRawBufferPointer,
+        stored: UnsafeRawBufferPointer,
+        valueByteCount: Int,
+        codec: Codec
     ) throws(ApusError) -> BlobReference {
         let offset = byteCount
         let header = BlobRecordHeader(
-            bodyChecksum: CRC32C.checksum(stored, seed: CRC32C.checksum(key)), keyByteCount: key.count,
-            storedByteCount: stored.count, valueByteCount: valueByteCount, codec: codec)
+            bodyChecksum: CRC32C.checksum(stored, seed: CRC32C.checksum(key)),
+            keyByteCount: key.count,
+            storedByteCount: stored.count,
+            valueByteCount: valueByteCount,
+            codec: codec
+        )
         buffer += header.encoded(file: number, offset: offset)
         buffer += key
         if stored.count >= Self.directByteCount {
@@ -81,8 +95,11 @@ final class BlobWriter {
         }
         valueCount += 1
         return BlobReference(
-            file: number, offset: offset, storedByteCount: UInt32(header.recordByteCount),
-            valueByteCount: UInt32(valueByteCount))
+            file: number,
+            offset: offset,
+            storedByteCount: UInt32(header.recordByteCount),
+            valueByteCount: UInt32(valueByteCount)
+        )
     }
 
     /// Writes the footer, syncs and closes the file.
@@ -94,8 +111,12 @@ final class BlobWriter {
         isClosed = true
         try io { () throws(IOError) in try file.close() }
         return BlobFileMetadata(
-            number: number, byteCount: flushedByteCount, checksum: checksum, valueCount: valueCount,
-            recordByteCount: end - UInt64(BlobFormat.headerByteCount))
+            number: number,
+            byteCount: flushedByteCount,
+            checksum: checksum,
+            valueCount: valueCount,
+            recordByteCount: end - UInt64(BlobFormat.headerByteCount)
+        )
     }
 
     /// Closes the file; the caller removes it. Its bytes are of no use, so neither is an error.

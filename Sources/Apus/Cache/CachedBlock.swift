@@ -4,6 +4,7 @@
 //   reference count: u32 │ frequency: u8 │ queue: u8 │ 0: u16 │ bytes: u64 │ slot: pointer │ newer, older: pointers
 //   │ 0: u64 │ the block's bytes (its own 16-byte header completes the first cache line) │ 8 bytes of padding
 
+import CApusCPU
 import Synchronization
 
 /// A word in a table's slot array: where one block of the table is, if it is in memory.
@@ -28,7 +29,9 @@ struct CachedBlock: Equatable, @unchecked Sendable {
     /// A block of undefined bytes, with one reference that belongs to the caller.
     static func allocate(byteCount: Int) -> CachedBlock {
         let address = UnsafeMutableRawPointer.allocate(
-            byteCount: headerByteCount + byteCount + paddingByteCount, alignment: 64)
+            byteCount: headerByteCount + byteCount + paddingByteCount,
+            alignment: 64
+        )
         address.initializeMemory(as: UInt64.self, repeating: 0, count: headerByteCount / 8)
         (address + (headerByteCount + byteCount)).storeBytes(of: 0, as: UInt64.self)
         let block = CachedBlock(address: address)
@@ -60,6 +63,13 @@ struct CachedBlock: Equatable, @unchecked Sendable {
     func touch() {
         let count = frequency.pointee.load(ordering: .relaxed)
         if count < 3 { frequency.pointee.store(count &+ 1, ordering: .relaxed) }
+    }
+
+    /// Starts fetching what a search of the block will touch: its header and the upper levels of its columns. The
+    /// misses then overlap instead of following one another.
+    @inline(__always)
+    func prefetch() {
+        for line in 0..<8 { apus_prefetch(address + line &* 64) }
     }
 
     // MARK: - Header

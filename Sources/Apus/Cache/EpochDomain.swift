@@ -10,6 +10,7 @@
 // Reference counts on a shared object cost 10 ns a read and 40 ns when two threads do it; a pin costs one
 // uncontended compare-and-swap on a cache line that other threads rarely touch.
 
+import ApusIO
 import Synchronization
 
 /// Proof that the holder may follow pointers published under the domain. Give it back with `unpin`, exactly once.
@@ -24,7 +25,7 @@ struct EpochPin {
 /// is zeroed memory of `Chunk.byteCount` bytes in which every shared word is accessed as an `Atomic`.
 final class EpochDomain: @unchecked Sendable {
     private let chunks: UnsafeMutableRawPointer
-    private let retired = Mutex(Retired())
+    private let retired = Monitor(Retired())
 
     private struct Retired {
         var queue: [Item] = []
@@ -163,7 +164,8 @@ final class EpochDomain: @unchecked Sendable {
             for step in 0..<Chunk.slotCount {
                 let slot = Self.slot((start + step) % Chunk.slotCount, of: chunk)
                 guard slot.pointee.load(ordering: .relaxed) == 0 else { continue }
-                if slot.pointee.compareExchange(expected: 0, desired: now, ordering: .sequentiallyConsistent).exchanged {
+                if slot.pointee.compareExchange(expected: 0, desired: now, ordering: .sequentiallyConsistent).exchanged
+                {
                     Self.orderPinBeforeLoads()
                     return EpochPin(slot: slot)
                 }
@@ -179,7 +181,10 @@ final class EpochDomain: @unchecked Sendable {
         }
         let added = Chunk.allocate()
         let (exchanged, original) = link.pointee.compareExchange(
-            expected: 0, desired: UInt(bitPattern: added), ordering: .acquiringAndReleasing)
+            expected: 0,
+            desired: UInt(bitPattern: added),
+            ordering: .acquiringAndReleasing
+        )
         if exchanged { return added }
         added.deallocate()
         return UnsafeMutableRawPointer(bitPattern: original)!

@@ -99,7 +99,7 @@ final class CommitPipeline: Sendable {
         }
         while true {
             if let led = group {
-                lead(led)
+                lead(led, own: request)
                 if let outcome = queue.withLock({ _ in request.outcome }) { return try outcome.get() }
                 group = nil
             }
@@ -141,7 +141,7 @@ final class CommitPipeline: Sendable {
                 return Self.takeGroup(&queue)
             }
             guard let group else { return }
-            lead(group)
+            lead(group, own: nil)
         }
     }
 
@@ -154,17 +154,19 @@ final class CommitPipeline: Sendable {
                 return Self.takeGroup(&queue)
             }
             guard let group else { return }
-            lead(group)
+            lead(group, own: nil)
         }
     }
 
-    private func lead(_ group: [CommitRequest]) {
+    /// - Parameter own: the request that the calling thread itself waits for.
+    private func lead(_ group: [CommitRequest], own: CommitRequest?) {
         let outcomes = process(group)
         let (wake, needsLeader) = queue.withLock { queue in
             for (request, outcome) in zip(group, outcomes) { request.outcome = outcome }
             queue.isLed = false
             let onlyAsynchronous = !queue.pending.isEmpty && queue.pending.allSatisfy { $0.completion != nil }
-            return (group.count > 1 || !queue.pending.isEmpty || queue.isFinished, onlyAsynchronous)
+            let isAwaited = group.contains { $0 !== own && $0.completion == nil }
+            return (isAwaited || !queue.pending.isEmpty || queue.isFinished, onlyAsynchronous)
         }
         if wake { queue.broadcast() }
         if needsLeader { scheduler.run(.commit) { [weak self] in self?.leadPending() } }

@@ -10,6 +10,12 @@ struct TreeSummary: Sendable {
     func byteCount(of level: Int) -> UInt64 { levels[level].totalByteCount }
 }
 
+extension TreeSummary {
+    init(_ version: Version) {
+        self.init(levels: version.levels.map { $0.map(\.metadata) }, blobFiles: version.blobFiles)
+    }
+}
+
 /// Why a compaction was chosen.
 enum CompactionReason: String, Sendable, CaseIterable {
     /// Level 0 has too many tables.
@@ -45,7 +51,7 @@ struct CompactionPlan: Sendable, Hashable {
     var collectedBlobFiles: Set<FileNumber> = []
 
     var tables: [TableMetadata] { inputs.flatMap(\.tables) }
-    var byteCount: UInt64 { inputs.reduce(0) { $0 + $1.tables.totalByteCount } }
+    var byteCount: UInt64 { inputs.reduce(0) { $0.added($1.tables.totalByteCount) } }
 
     /// What the plan keeps other compactions away from while it runs.
     var footprint: CompactionFootprint {
@@ -126,7 +132,7 @@ struct CompactionMoment: Sendable, Hashable {
 }
 
 extension [TableMetadata] {
-    var totalByteCount: UInt64 { reduce(0) { $0 + $1.byteCount } }
+    var totalByteCount: UInt64 { reduce(0) { $0.added($1.byteCount) } }
 
     /// The tables of a level without overlaps that overlap `bounds`: two binary searches.
     func overlapping(_ bounds: KeyBounds) -> Range<Int> {

@@ -116,7 +116,9 @@ final class CompactionCursor {
             if case .rangeDeletion = decoded {} else { return decoded }
         }
         throw ApusError(
-            .corruption, "Key \(printable(source.key)) has an entry that is malformed (trailer \(source.trailer.rawValue))")
+            .corruption,
+            "Key \(printable(source.key)) has an entry that is malformed (trailer \(source.trailer.rawValue))"
+        )
     }
 
     /// True if a range deletion of the same stripe removes the entry at `sequence`.
@@ -189,7 +191,10 @@ final class CompactionCursor {
 
     /// The state of `stripe` is `entry`, a value.
     private func settleValue(
-        _ entry: EntryPayload, expiresAt: UInt64, _ entryTrailer: Trailer, _ stripe: Int
+        _ entry: EntryPayload,
+        expiresAt: UInt64,
+        _ entryTrailer: Trailer,
+        _ stripe: Int
     ) throws(ApusError) -> Bool {
         if expiresAt != 0, expiresAt <= rules.expiryHorizon, try isOutOfReach() {
             counts.expired &+= 1
@@ -297,14 +302,17 @@ final class CompactionCursor {
     ) throws(ApusError) -> (value: [UInt8], expiresAt: UInt64)? {
         do {
             return try chain.resolve(base: base, key: keyBytes.bytes, operator: rules.mergeOperator)
-        } catch where error.kind == .mergeFailed {
+        } catch  where error.kind == .mergeFailed {
             return nil
         }
     }
 
     /// As `settleValue`, for a value that is not in the source.
     private func settleFolded(
-        _ value: UnsafeRawBufferPointer, _ expiresAt: UInt64, _ foldedTrailer: Trailer, _ stripe: Int
+        _ value: UnsafeRawBufferPointer,
+        _ expiresAt: UInt64,
+        _ foldedTrailer: Trailer,
+        _ stripe: Int
     ) throws(ApusError) -> Bool {
         shadowedStripe = stripe
         if expiresAt != 0, expiresAt <= rules.expiryHorizon, try isOutOfReach() {

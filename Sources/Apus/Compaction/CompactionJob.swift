@@ -85,7 +85,8 @@ struct CompactionJob {
 
     /// Writes the outputs of `input`, or removes what it wrote and throws. Blocks for as long as that takes.
     static func run(
-        _ input: CompactionInput, _ environment: CompactionEnvironment
+        _ input: CompactionInput,
+        _ environment: CompactionEnvironment
     ) throws(ApusError) -> CompactionOutput {
         var job = CompactionJob(input, environment)
         do {
@@ -102,21 +103,35 @@ struct CompactionJob {
         let stripes = SnapshotStripes(input.snapshots)
         let rangeDeletions = RangeDeletions.merge(input.rangeDeletions)
         let rules = CompactionRules(
-            stripes: stripes, rangeDeletions: rangeDeletions, elision: input.elision, targetLevel: input.targetLevel,
-            expiryHorizon: input.expiryHorizon, mergeOperator: input.mergeOperator, blobs: input.blobs,
-            newerSourcesHold: input.newerSourcesHold)
+            stripes: stripes,
+            rangeDeletions: rangeDeletions,
+            elision: input.elision,
+            targetLevel: input.targetLevel,
+            expiryHorizon: input.expiryHorizon,
+            mergeOperator: input.mergeOperator,
+            blobs: input.blobs,
+            newerSourcesHold: input.newerSourcesHold
+        )
         let blobOutput = BlobOutput(
-            environment, codec: input.tableOptions.codec, targetByteCount: Self.blobFileByteCount)
+            environment,
+            codec: input.tableOptions.codec,
+            targetByteCount: Self.blobFileByteCount
+        )
         self.blobOutput = blobOutput
         let values = input.blobs.map { store in
             ValueSeparation(
-                threshold: input.separationThreshold, collected: input.collectedBlobFiles, store: store,
-                output: blobOutput)
+                threshold: input.separationThreshold,
+                collected: input.collectedBlobFiles,
+                store: store,
+                output: blobOutput
+            )
         }
         cursor = CompactionCursor(source: MergingCursor(input.sources), rules: rules, values: values)
         splitter = OutputSplitter(
-            targetByteCount: input.policy.tableByteCount, grandparents: input.grandparents,
-            overlapLimit: input.policy.grandparentOverlapLimit)
+            targetByteCount: input.policy.tableByteCount,
+            grandparents: input.grandparents,
+            overlapLimit: input.policy.grandparentOverlapLimit
+        )
         deletions = SurvivingRangeDeletions(rangeDeletions, stripes, input.elision)
     }
 
@@ -167,7 +182,12 @@ struct CompactionJob {
         let file = try io { () throws(IOError) in try environment.fileSystem.open(path, .create) }
         created.append(number)
         let opened = TableWriter(
-            file: file, path: path, number: number, options: input.tableOptions, createdAt: input.createdAt)
+            file: file,
+            path: path,
+            number: number,
+            options: input.tableOptions,
+            createdAt: input.createdAt
+        )
         writer = opened
         return opened
     }

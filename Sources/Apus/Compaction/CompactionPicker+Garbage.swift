@@ -6,9 +6,8 @@ extension CompactionPicker {
     func holdsDroppableDeletions(_ table: TableMetadata, _ moment: CompactionMoment) -> Bool {
         guard table.largestSequence <= moment.oldestSnapshot else { return false }
         if table.rangeDeletionCount > 0 { return true }
-        let (hundredfold, overflow) = table.deletionCount.multipliedReportingOverflow(by: 100)
-        guard table.deletionCount > 0, !overflow else { return false }
-        return Double(hundredfold) >= Double(policy.deletionPercentage) * Double(table.entryCount)
+        guard table.deletionCount > 0 else { return false }
+        return Double(table.deletionCount) * 100 >= Double(policy.deletionPercentage) * Double(table.entryCount)
     }
 
     /// True if entries of the table have been expired for long, and it has not been rewritten lately. (How many have
@@ -55,6 +54,12 @@ extension CompactionPicker {
 }
 
 extension UInt64 {
+    /// The sum, or the largest number where it would overflow (figures from a manifest may be anything).
+    func added(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+
     /// The difference, or 0 where it would be negative (clocks jump).
     func subtracted(_ other: UInt64) -> UInt64 { self > other ? self - other : 0 }
 }

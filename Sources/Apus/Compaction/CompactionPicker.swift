@@ -125,12 +125,11 @@ struct CompactionPicker: Sendable {
                 if run.isEmpty { continue }
                 break
             }
-            let limit = max(byteCount * 2, policy.tableByteCount)
-            if !run.isEmpty, table.byteCount > limit || byteCount + table.byteCount > policy.compactionByteLimit {
-                break
-            }
+            let limit = max(byteCount.added(byteCount), policy.tableByteCount)
+            let total = byteCount.added(table.byteCount)
+            if !run.isEmpty, table.byteCount > limit || total > policy.compactionByteLimit { break }
             run.append(table)
-            byteCount += table.byteCount
+            byteCount = total
         }
         guard run.count >= max(policy.levelZeroTrigger, 2) else { return nil }
         return CompactionPlan(
@@ -146,7 +145,7 @@ struct CompactionPicker: Sendable {
     private func levelPlan(_ level: Int, _ tree: TreeSummary, _ running: [CompactionFootprint]) -> CompactionPlan? {
         let next = tree.levels[level + 1]
         let candidates = tree.levels[level].filter { !running.occupies($0) }.map { table in
-            let overlap = next[next.overlapping(table.bounds)].reduce(0) { $0 + $1.byteCount }
+            let overlap = next[next.overlapping(table.bounds)].reduce(UInt64(0)) { $0.added($1.byteCount) }
             return (table: table, cost: Double(overlap) / Double(max(weight(table, overlap), 1)))
         }
         for candidate in candidates.sorted(by: { ($0.cost, $0.table.number) < ($1.cost, $1.table.number) }) {
@@ -162,8 +161,9 @@ struct CompactionPicker: Sendable {
         let own = policy.compensatedByteCount(table)
         guard table.rangeDeletionCount > 0 else { return own }
         // How much a range deletion covers is not known here; a table of nothing else covers about its whole span.
-        let share = Double(table.rangeDeletionCount) / Double(table.rangeDeletionCount + table.entryCount)
-        return own + UInt64(share * Double(overlap))
+        let share =
+            Double(table.rangeDeletionCount) / (Double(table.rangeDeletionCount) + Double(table.entryCount))
+        return own.added(UInt64(min(share * Double(overlap), 0x1p62)))
     }
 
     /// `upper` of one level and everything it overlaps in the target level; nil if a running compaction is in the way.
@@ -197,7 +197,7 @@ struct CompactionPicker: Sendable {
         let upper = tree.levels[level]
         let more = Array(upper[upper.overlapping(bounds)])
         guard more.count > plan.inputs[0].tables.count,
-            more.totalByteCount + plan.inputs[1].tables.totalByteCount <= policy.compactionByteLimit,
+            more.totalByteCount.added(plan.inputs[1].tables.totalByteCount) <= policy.compactionByteLimit,
             let wider = self.plan(plan.reason, more, from: level, to: plan.targetLevel, tree, running),
             wider.inputs.last == plan.inputs.last
         else { return plan }

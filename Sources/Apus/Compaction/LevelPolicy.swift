@@ -8,7 +8,7 @@
 /// The sizes and thresholds that compaction goes by. Tests use tiny ones.
 struct LevelPolicy: Sendable, Hashable {
     /// Levels including level 0.
-    var levelCount = 7
+    var levelCount = VersionEdit.levelCount
     /// How much larger each level is than the one above it.
     var ratio: UInt64 = 10
     /// Tables in level 0 that make it due for compaction.
@@ -56,7 +56,7 @@ struct LevelPolicy: Sendable, Hashable {
         // An average value entry; where there are none left to go by, an average entry stands in.
         let average = max(table.byteCount / (values > 1 ? values : table.entryCount), 1)
         let (freed, overflow) = table.deletionCount.multipliedReportingOverflow(by: average)
-        return overflow ? table.byteCount : table.byteCount.addingReportingOverflow(freed).partialValue
+        return overflow ? .max : table.byteCount.added(freed)
     }
 }
 

@@ -17,7 +17,7 @@ struct RetentionPicker: Sendable, Hashable {
             let isTooOld = maximumAge > 0 && now.subtracted(table.createdAt) >= maximumAge
             guard isTooMuch || isTooOld, !running.occupies(table) else { break }
             expired.append(table)
-            byteCount -= table.byteCount
+            byteCount = byteCount.subtracted(table.byteCount)
         }
         return expired.isEmpty ? .nothing : .drop(level: 0, expired)
     }

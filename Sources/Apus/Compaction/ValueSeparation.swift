@@ -39,7 +39,8 @@ final class ValueSeparation {
             return .separated(
                 try store.withRecord(reference) { record throws(ApusError) in
                     try output.writer().append(copyOf: record)
-                })
+                }
+            )
         case .deletion, .merge, .rangeDeletion:
             return nil
         }
@@ -66,7 +67,11 @@ final class BlobOutput {
         try finishCurrent()
         let number = environment.nextFileNumber()
         let writer = try BlobWriter(
-            fileSystem: environment.fileSystem, path: environment.path(.blob(number)), number: number, codec: codec)
+            fileSystem: environment.fileSystem,
+            path: environment.path(.blob(number)),
+            number: number,
+            codec: codec
+        )
         current = writer
         return writer
     }

@@ -70,6 +70,11 @@ func keyHead(_ key: UnsafeRawBufferPointer, from offset: Int = 0) -> UInt64 {
     if count >= 8 {
         return UInt64(bigEndian: key.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
+    if key.count >= 8 && count > 0 {
+        // The key's last 8 bytes end with the ones wanted.
+        let last = UInt64(bigEndian: key.loadUnaligned(fromByteOffset: key.count &- 8, as: UInt64.self))
+        return last &<< UInt64(truncatingIfNeeded: 64 &- 8 &* count)
+    }
     var head: UInt64 = 0
     var index = 0
     while index < count {

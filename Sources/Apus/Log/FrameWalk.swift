@@ -51,8 +51,12 @@ struct FrameWalk {
 
     /// - Precondition: `limit` is within the file.
     init(
-        _ reader: SegmentReader, _ databaseID: DatabaseID, limit: UInt64, sealedByteCount: UInt64? = nil,
-        durableByteCount: UInt64 = 0, mode: RecoveryMode
+        _ reader: SegmentReader,
+        _ databaseID: DatabaseID,
+        limit: UInt64,
+        sealedByteCount: UInt64? = nil,
+        durableByteCount: UInt64 = 0,
+        mode: RecoveryMode
     ) {
         precondition(limit <= reader.byteCount)
         self.reader = reader
@@ -64,17 +68,17 @@ struct FrameWalk {
     }
 
     /// Calls `body` for each frame with its offset, header and payload, which is valid during the call. What `body`
-    /// throws ends the walk.
+    /// throws ends the walk. In salvage mode `lose` is told of damage before the frame behind it.
     func run(
-        losses: inout [SalvageLoss],
-        _ body: (UInt64, FrameHeader, UnsafeRawBufferPointer) throws(ApusError) -> Void
+        lose: (SalvageLoss) -> Void,
+        each body: (UInt64, FrameHeader, UnsafeRawBufferPointer) throws(ApusError) -> Void
     ) throws(ApusError) -> End {
         let limit = min(limit, sealedByteCount ?? .max)
         var offset = UInt64(SegmentHeader.byteCount)
         guard offset <= limit else {
             let damage = ApusError.corruption("the file has no room for frames", file: reader.path, offset: limit)
             guard mode == .salvage else { throw damage }
-            losses.append(SalvageLoss(file: reader.path, offset: 0, byteCount: limit, what: damage.message))
+            lose(SalvageLoss(file: reader.path, offset: 0, byteCount: limit, what: damage.message))
             return End(offset: limit, discardedByteCount: 0)
         }
         var evidence = Evidence()
@@ -89,9 +93,14 @@ struct FrameWalk {
                 }
                 guard mode == .salvage else { throw damage }
                 let next = try nextFrame(after: offset, skipping: header, limit: limit)
-                losses.append(
+                lose(
                     SalvageLoss(
-                        file: reader.path, offset: offset, byteCount: (next ?? limit) - offset, what: damage.message))
+                        file: reader.path,
+                        offset: offset,
+                        byteCount: (next ?? limit) - offset,
+                        what: damage.message
+                    )
+                )
                 guard let next else { return End(offset: limit, discardedByteCount: 0) }
                 offset = next
             }
@@ -114,7 +123,9 @@ struct FrameWalk {
             return .invalid("a frame header is damaged", nil)
         }
         let stored = try reader.bytes(
-            at: offset + UInt64(FrameHeader.byteCount), count: Int(header.frameByteCount) - FrameHeader.byteCount)
+            at: offset + UInt64(FrameHeader.byteCount),
+            count: Int(header.frameByteCount) - FrameHeader.byteCount
+        )
         guard header.matches(stored, at: offset, place) else {
             return .invalid("a frame's payload is damaged", header)
         }
@@ -131,14 +142,20 @@ struct FrameWalk {
     /// The error if the invalid frame at `offset` cannot be the work of a crash, else nil. Offsets ascend from call to
     /// call, so all calls together scan the file once.
     private func damage(
-        at offset: UInt64, limit: UInt64, _ reason: String, _ evidence: inout Evidence
+        at offset: UInt64,
+        limit: UInt64,
+        _ reason: String,
+        _ evidence: inout Evidence
     ) throws(ApusError) -> ApusError? {
         if sealedByteCount != nil {
             return .corruption("\(reason); the file is sealed up to offset \(limit)", file: reader.path, offset: offset)
         }
         if offset < durableByteCount {
             return .corruption(
-                "\(reason); the file was durable up to offset \(durableByteCount)", file: reader.path, offset: offset)
+                "\(reason); the file was durable up to offset \(durableByteCount)",
+                file: reader.path,
+                offset: offset
+            )
         }
         if evidence.syncedByteCount <= offset {
             let start = max(offset, evidence.position) + FrameHeader.alignment
@@ -151,7 +168,9 @@ struct FrameWalk {
         guard evidence.syncedByteCount > offset else { return nil }
         return .corruption(
             "\(reason); the frame at offset \(evidence.position) proves that it was durable",
-            file: reader.path, offset: offset)
+            file: reader.path,
+            offset: offset
+        )
     }
 
     /// How far recognisable remains of torn frames reach from `offset`.
@@ -166,7 +185,11 @@ struct FrameWalk {
 
     /// The first entirely valid frame after the damage at `offset`. Frames whose header is valid are skipped whole,
     /// so no byte is checksummed twice.
-    private func nextFrame(after offset: UInt64, skipping header: FrameHeader?, limit: UInt64) throws(ApusError) -> UInt64? {
+    private func nextFrame(
+        after offset: UInt64,
+        skipping header: FrameHeader?,
+        limit: UInt64
+    ) throws(ApusError) -> UInt64? {
         var found: UInt64?
         let start = offset + (header?.frameByteCount ?? FrameHeader.alignment)
         try scan(from: start, limit: limit) { (position, header) throws(ApusError) in
@@ -178,7 +201,8 @@ struct FrameWalk {
 
     /// Calls `visit` for valid frame headers at multiples of 8 from `start`; it returns where to go on, or nil to stop.
     private func scan(
-        from start: UInt64, limit: UInt64,
+        from start: UInt64,
+        limit: UInt64,
         _ visit: (UInt64, FrameHeader) throws(ApusError) -> UInt64?
     ) throws(ApusError) {
         let headerByteCount = UInt64(FrameHeader.byteCount)

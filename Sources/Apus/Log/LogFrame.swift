@@ -75,7 +75,8 @@ struct FrameHeader: Sendable {
 
     /// The header in the 24 bytes at `bytes`, which lie at `offset` of a file whose frames end at `limit` at the
     /// latest. nil unless the checksum holds and every field is possible there. Constant time.
-    static func decode(_ bytes: UnsafeRawPointer, at offset: UInt64, limit: UInt64, _ place: FramePlace) -> FrameHeader? {
+    static func decode(_ bytes: UnsafeRawPointer, at offset: UInt64, limit: UInt64, _ place: FramePlace) -> FrameHeader?
+    {
         let header = UnsafeRawBufferPointer(start: bytes, count: byteCount)
         let trailer: UInt64 = header.littleEndian(at: 16)
         let kind = UInt8(truncatingIfNeeded: trailer)
@@ -89,8 +90,12 @@ struct FrameHeader: Sendable {
         let covered = UnsafeRawBufferPointer(rebasing: header[4...])
         guard CRC32C.mask(CRC32C.checksum(covered, seed: place.seed(at: offset))) == stored else { return nil }
         return FrameHeader(
-            payloadChecksum: header.littleEndian(at: 4), payloadByteCount: Int(payloadByteCount),
-            syncedByteCount: synced, sequence: SequenceNumber(trailer >> 8), kind: kind)
+            payloadChecksum: header.littleEndian(at: 4),
+            payloadByteCount: Int(payloadByteCount),
+            syncedByteCount: synced,
+            sequence: SequenceNumber(trailer >> 8),
+            kind: kind
+        )
     }
 
     /// Whether `stored` (payload and padding) is what the frame at `offset` was made with.
@@ -102,8 +107,13 @@ struct FrameHeader: Sendable {
     /// that will lie at `offset`.
     @inline(__always)
     static func encode(
-        _ payload: UnsafeRawBufferPointer, sequence: SequenceNumber, kind: FrameKind, syncedByteCount: UInt64,
-        at offset: UInt64, _ place: FramePlace, to output: UnsafeMutableRawPointer
+        _ payload: UnsafeRawBufferPointer,
+        sequence: SequenceNumber,
+        kind: FrameKind,
+        syncedByteCount: UInt64,
+        at offset: UInt64,
+        _ place: FramePlace,
+        to output: UnsafeMutableRawPointer
     ) {
         let stored = frameByteCount(payloadByteCount: payload.count) - byteCount
         let body = output + byteCount

@@ -27,7 +27,9 @@ struct LogSegmentFiles: Sendable {
     /// A segment with `capacity` bytes, made from the file of a `retired` segment of at least that size if there is
     /// one. On failure the new name is gone again as far as the file system allows; nothing depends on it.
     func prepare(
-        _ number: FileNumber, capacity: UInt64, reusing retired: FileNumber?
+        _ number: FileNumber,
+        capacity: UInt64,
+        reusing retired: FileNumber?
     ) throws(ApusError) -> PreparedSegment {
         let path = path(number)
         do throws(IOError) {

@@ -62,7 +62,8 @@ final class LogSet: @unchecked Sendable {
     ///   - allocateNumber: takes the next file number; never one again, never a smaller one.
     ///   - register: makes the segment's number and capacity part of the manifest (`logCreated`), durably.
     init(
-        _ configuration: Configuration, allocateNumber: @escaping @Sendable () -> FileNumber,
+        _ configuration: Configuration,
+        allocateNumber: @escaping @Sendable () -> FileNumber,
         register: @escaping @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
     ) {
         self.configuration = configuration
@@ -104,7 +105,9 @@ final class LogSet: @unchecked Sendable {
 
     /// - Precondition: `makeRoom` was called for it.
     func append(
-        _ payload: UnsafeRawBufferPointer, sequence: SequenceNumber, kind: FrameKind = .batch
+        _ payload: UnsafeRawBufferPointer,
+        sequence: SequenceNumber,
+        kind: FrameKind = .batch
     ) throws(ApusError) {
         try current().append(payload, sequence: sequence, kind: kind)
     }
@@ -141,16 +144,24 @@ final class LogSet: @unchecked Sendable {
             lastSequence = writer.lastSequence
         }
         let header = SegmentHeader(
-            purpose: .log, number: segment.number, databaseID: configuration.databaseID, capacity: segment.capacity,
-            previousNumber: previous?.number ?? 0, previousByteCount: previous?.byteCount ?? 0,
-            previousLastSequence: lastSequence)
+            purpose: .log,
+            number: segment.number,
+            databaseID: configuration.databaseID,
+            capacity: segment.capacity,
+            previousNumber: previous?.number ?? 0,
+            previousByteCount: previous?.byteCount ?? 0,
+            previousLastSequence: lastSequence
+        )
         let successor: LogWriter
         do {
             successor = try files.activate(segment, header)
         } catch {
             let failed = ApusError(
-                .failed, "\(error); nothing more is written until the database is reopened", file: segment.path,
-                systemCode: error.code)
+                .failed,
+                "\(error); nothing more is written until the database is reopened",
+                file: segment.path,
+                systemCode: error.code
+            )
             failure = failed
             throw failed
         }
@@ -266,7 +277,11 @@ final class LogSet: @unchecked Sendable {
 
     private func figures(of writer: LogWriter) -> LogSegment {
         LogSegment(
-            number: writer.number, capacity: writer.capacity, byteCount: writer.writtenByteCount,
-            firstSequence: writer.firstSequence, lastSequence: writer.lastSequence)
+            number: writer.number,
+            capacity: writer.capacity,
+            byteCount: writer.writtenByteCount,
+            firstSequence: writer.firstSequence,
+            lastSequence: writer.lastSequence
+        )
     }
 }

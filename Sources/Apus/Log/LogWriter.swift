@@ -44,7 +44,10 @@ final class LogWriter {
     ///
     /// - Precondition: the header, and all else up to `byteCount`, is written and durable.
     init(
-        file: any File, path: String, header: SegmentHeader, byteCount: UInt64 = UInt64(SegmentHeader.byteCount),
+        file: any File,
+        path: String,
+        header: SegmentHeader,
+        byteCount: UInt64 = UInt64(SegmentHeader.byteCount),
         lastSequence: SequenceNumber? = nil
     ) {
         self.file = file
@@ -80,7 +83,9 @@ final class LogWriter {
     ///     one follows), or the edit's ordinal. Larger than any before.
     /// - Precondition: `hasRoom(for:)` said yes.
     func append(
-        _ payload: UnsafeRawBufferPointer, sequence: SequenceNumber, kind: FrameKind
+        _ payload: UnsafeRawBufferPointer,
+        sequence: SequenceNumber,
+        kind: FrameKind
     ) throws(ApusError) {
         try check()
         let byteCount = FrameHeader.frameByteCount(payloadByteCount: payload.count)
@@ -88,8 +93,14 @@ final class LogWriter {
         precondition(sequence > lastSequence, "sequence numbers never go back")
         if bufferedByteCount + byteCount > buffer.count { growBuffer(by: byteCount) }
         FrameHeader.encode(
-            payload, sequence: sequence, kind: kind, syncedByteCount: syncedByteCount, at: endOffset, place,
-            to: buffer.baseAddress! + bufferedByteCount)
+            payload,
+            sequence: sequence,
+            kind: kind,
+            syncedByteCount: syncedByteCount,
+            at: endOffset,
+            place,
+            to: buffer.baseAddress! + bufferedByteCount
+        )
         bufferedByteCount += byteCount
         if firstSequence == nil { firstSequence = sequence }
         switch kind {
@@ -144,15 +155,20 @@ final class LogWriter {
 
     private func poison(_ error: IOError) -> ApusError {
         let failed = ApusError(
-            .failed, "\(error); nothing more is written until the database is reopened", file: path,
-            systemCode: error.code)
+            .failed,
+            "\(error); nothing more is written until the database is reopened",
+            file: path,
+            systemCode: error.code
+        )
         failure = failed
         return failed
     }
 
     private func growBuffer(by byteCount: Int) {
         let larger = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(2 * buffer.count, bufferedByteCount + byteCount), alignment: 16)
+            byteCount: max(2 * buffer.count, bufferedByteCount + byteCount),
+            alignment: 16
+        )
         larger.baseAddress!.copyMemory(from: buffer.baseAddress!, byteCount: bufferedByteCount)
         buffer.deallocate()
         buffer = larger

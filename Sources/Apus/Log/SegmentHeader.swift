@@ -72,10 +72,14 @@ struct SegmentHeader: Equatable, Sendable {
         let previousUnits: UInt32 = bytes.littleEndian(at: 56)
         return .header(
             SegmentHeader(
-                purpose: purpose, number: bytes.littleEndian(at: 8),
+                purpose: purpose,
+                number: bytes.littleEndian(at: 8),
                 databaseID: DatabaseID(first: bytes.littleEndian(at: 16), second: bytes.littleEndian(at: 24)),
-                capacity: bytes.littleEndian(at: 32), previousNumber: bytes.littleEndian(at: 40),
+                capacity: bytes.littleEndian(at: 32),
+                previousNumber: bytes.littleEndian(at: 40),
                 previousByteCount: UInt64(previousUnits) * FrameHeader.alignment,
-                previousLastSequence: SequenceNumber(bytes.littleEndian(at: 48))))
+                previousLastSequence: SequenceNumber(bytes.littleEndian(at: 48))
+            )
+        )
     }
 }

@@ -105,8 +105,11 @@ extension SegmentReader {
             return .none(reason: reason, isZero: bytes.allSatisfy { $0 == 0 })
         case .unsupported(let version):
             throw ApusError(
-                .unsupportedFormat, "format version \(version) is not supported, only \(SegmentHeader.formatVersion)",
-                file: path, offset: 4)
+                .unsupportedFormat,
+                "format version \(version) is not supported, only \(SegmentHeader.formatVersion)",
+                file: path,
+                offset: 4
+            )
         case .header(let header):
             guard header.purpose == purpose else {
                 throw .corruption("a \(header.purpose) stands where a \(purpose) belongs", file: path, offset: 0)
@@ -122,7 +125,10 @@ extension SegmentReader {
     func checkCapacity(_ capacity: UInt64) throws(ApusError) {
         guard byteCount >= capacity else {
             throw .corruption(
-                "the file was cut off: \(byteCount) bytes are left of \(capacity)", file: path, offset: byteCount)
+                "the file was cut off: \(byteCount) bytes are left of \(capacity)",
+                file: path,
+                offset: byteCount
+            )
         }
     }
 }

@@ -100,7 +100,9 @@ extension KeyspaceSettings {
             case 0: style = .leveled
             case 1:
                 style = .fifo(
-                    maximumByteCount: try value.varint("maximum size"), maximumAge: try value.varint("maximum age"))
+                    maximumByteCount: try value.varint("maximum size"),
+                    maximumAge: try value.varint("maximum age")
+                )
             case let number: throw DecodingFailure(what: "unknown compaction style \(number)")
             }
         case .filterBitsPerKey: filterBitsPerKey = try value.integer(UInt8.self, "filter bits")

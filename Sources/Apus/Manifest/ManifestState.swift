@@ -50,7 +50,8 @@ struct ManifestState: Sendable, Equatable {
 
     /// Applies what is possible of an edit, and reports every change that is not, unless `report` throws.
     mutating func apply<Failure: Error>(
-        _ edit: VersionEdit, _ report: (VersionEdit.Change, DecodingFailure) throws(Failure) -> Void
+        _ edit: VersionEdit,
+        _ report: (VersionEdit.Change, DecodingFailure) throws(Failure) -> Void
     ) throws(Failure) {
         cleanClose = nil
         for addsFiles in [false, true] {
@@ -154,7 +155,9 @@ struct ManifestState: Sendable, Equatable {
     }
 
     private mutating func createKeyspace(
-        _ id: UInt32, _ name: String, _ settings: KeyspaceSettings
+        _ id: UInt32,
+        _ name: String,
+        _ settings: KeyspaceSettings
     ) throws(DecodingFailure) {
         guard keyspaces[id] == nil else { throw DecodingFailure(what: "keyspace \(id) is created twice") }
         guard id < UInt32.max else { throw DecodingFailure(what: "no keyspace has id \(id)") }
@@ -166,7 +169,8 @@ struct ManifestState: Sendable, Equatable {
     }
 
     private mutating func withKeyspace(
-        _ id: UInt32, _ body: (inout KeyspaceState) throws(DecodingFailure) -> Void
+        _ id: UInt32,
+        _ body: (inout KeyspaceState) throws(DecodingFailure) -> Void
     ) throws(DecodingFailure) {
         guard let index = keyspaces.index(forKey: id) else {
             throw DecodingFailure(what: "keyspace \(id) does not exist")

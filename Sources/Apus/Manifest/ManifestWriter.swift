@@ -33,7 +33,8 @@ final class ManifestWriter: Sendable {
     ///
     /// - Parameter allocateNumber: takes the next file number, for this manifest and those that follow it.
     init(
-        _ configuration: Configuration, _ state: ManifestState,
+        _ configuration: Configuration,
+        _ state: ManifestState,
         allocateNumber: @escaping @Sendable () -> FileNumber
     ) throws(ApusError) {
         self.configuration = configuration
@@ -79,8 +80,11 @@ final class ManifestWriter: Sendable {
         try append(VersionEdit([.cleanClose(close)]))
         try live.withLock { (live) throws(ApusError) in
             let current = CurrentFile(
-                manifest: live.writer.number, state: .clean, manifestByteCount: live.writer.writtenByteCount,
-                lastSequence: live.state.lastSequence)
+                manifest: live.writer.number,
+                state: .clean,
+                manifestByteCount: live.writer.writtenByteCount,
+                lastSequence: live.state.lastSequence
+            )
             live.writer.close()
             live.failure = ApusError(.closed, "the manifest is closed", file: live.writer.path)
             try io { () throws(IOError) in
@@ -100,7 +104,9 @@ final class ManifestWriter: Sendable {
     }
 
     private func write(
-        _ edit: VersionEdit, reaching state: ManifestState, _ live: inout Live
+        _ edit: VersionEdit,
+        reaching state: ManifestState,
+        _ live: inout Live
     ) throws(ApusError) {
         let payload = edit.encoded
         if !live.writer.hasRoom(for: CollectionOfOne(payload.count)) {
@@ -127,7 +133,11 @@ final class ManifestWriter: Sendable {
         let writer: LogWriter
         do throws(ApusError) {
             writer = try Self.build(
-                configuration, &state, number: allocateNumber(), reserving: payloadByteCount)
+                configuration,
+                &state,
+                number: allocateNumber(),
+                reserving: payloadByteCount
+            )
         } catch {
             if error.kind != .outOfSpace { live.failure = Self.final(error) }
             throw error
@@ -149,7 +159,9 @@ final class ManifestWriter: Sendable {
     /// Writes a manifest and CURRENT.tmp, all durable, and leaves only the rename to be done. Removes what it made if
     /// it fails.
     private static func build(
-        _ configuration: Configuration, _ state: inout ManifestState, number: FileNumber,
+        _ configuration: Configuration,
+        _ state: inout ManifestState,
+        number: FileNumber,
         reserving payloadByteCount: Int = 0
     ) throws(ApusError) -> LogWriter {
         state.nextFileNumber = max(state.nextFileNumber, number + 1)
@@ -160,8 +172,11 @@ final class ManifestWriter: Sendable {
                 let reserved = FrameHeader.frameByteCount(payloadByteCount: payloadByteCount)
                 let writer = try fill(file, path, configuration, state, number, reserving: reserved)
                 let current = CurrentFile(
-                    manifest: number, state: .open, manifestByteCount: writer.syncedByteCount,
-                    lastSequence: state.lastSequence)
+                    manifest: number,
+                    state: .open,
+                    manifestByteCount: writer.syncedByteCount,
+                    lastSequence: state.lastSequence
+                )
                 try current.stage(in: configuration.directory, on: configuration.fileSystem)
                 return writer
             } catch {
@@ -176,26 +191,41 @@ final class ManifestWriter: Sendable {
 
     /// Writes header and snapshot, durably.
     private static func fill(
-        _ file: any File, _ path: String, _ configuration: Configuration, _ state: ManifestState,
-        _ number: FileNumber, reserving reserved: Int
+        _ file: any File,
+        _ path: String,
+        _ configuration: Configuration,
+        _ state: ManifestState,
+        _ number: FileNumber,
+        reserving reserved: Int
     ) throws(IOError) -> LogWriter {
         let payloads = state.snapshot().map(\.encoded)
         let snapshotByteCount = payloads.reduce(0) { $0 + FrameHeader.frameByteCount(payloadByteCount: $1.count) }
         let capacity =
             max(configuration.byteCount, 2 * UInt64(snapshotByteCount)) + UInt64(reserved + SegmentHeader.byteCount)
         let header = SegmentHeader(
-            purpose: .manifest, number: number, databaseID: state.databaseID, capacity: (capacity + 4095) & ~4095)
+            purpose: .manifest,
+            number: number,
+            databaseID: state.databaseID,
+            capacity: (capacity + 4095) & ~4095
+        )
         let place = FramePlace(state.databaseID, number)
         var bytes = header.encoded
         for (index, payload) in payloads.enumerated() {
             let offset = bytes.count
             bytes.append(
-                contentsOf: repeatElement(0, count: FrameHeader.frameByteCount(payloadByteCount: payload.count)))
+                contentsOf: repeatElement(0, count: FrameHeader.frameByteCount(payloadByteCount: payload.count))
+            )
             bytes.withUnsafeMutableBytes { bytes in
                 payload.withUnsafeBytes { payload in
                     FrameHeader.encode(
-                        payload, sequence: SequenceNumber(UInt64(index + 1)), kind: .edit, syncedByteCount: 0,
-                        at: UInt64(offset), place, to: bytes.baseAddress! + offset)
+                        payload,
+                        sequence: SequenceNumber(UInt64(index + 1)),
+                        kind: .edit,
+                        syncedByteCount: 0,
+                        at: UInt64(offset),
+                        place,
+                        to: bytes.baseAddress! + offset
+                    )
                 }
             }
         }
@@ -203,8 +233,12 @@ final class ManifestWriter: Sendable {
         try file.write(bytes, at: 0)
         try file.synchronize()
         return LogWriter(
-            file: file, path: path, header: header, byteCount: UInt64(bytes.count),
-            lastSequence: SequenceNumber(UInt64(payloads.count)))
+            file: file,
+            path: path,
+            header: header,
+            byteCount: UInt64(bytes.count),
+            lastSequence: SequenceNumber(UInt64(payloads.count))
+        )
     }
 
     private static func poison(_ live: inout Live, _ error: IOError) -> ApusError {
@@ -215,7 +249,10 @@ final class ManifestWriter: Sendable {
 
     private static func final(_ error: ApusError) -> ApusError {
         ApusError(
-            .failed, "\(error.message); nothing more is written until the database is reopened", file: error.file,
-            systemCode: error.systemCode)
+            .failed,
+            "\(error.message); nothing more is written until the database is reopened",
+            file: error.file,
+            systemCode: error.systemCode
+        )
     }
 }

@@ -54,13 +54,17 @@ extension TableMetadata {
         let shareCount = try reader.varint("blob share count")
         // A share takes three bytes or more, which bounds what is allocated.
         guard shareCount <= UInt64(reader.remaining / 3) else {
-            throw DecodingFailure(what: "\(shareCount) blob shares are claimed where \(reader.remaining) bytes are left")
+            throw DecodingFailure(
+                what: "\(shareCount) blob shares are claimed where \(reader.remaining) bytes are left"
+            )
         }
         blobReferences.reserveCapacity(Int(shareCount))
         for _ in 0..<shareCount {
             let share = BlobFileShare(
-                file: try reader.fileNumber("blob file"), byteCount: try reader.varint("blob share"),
-                valueCount: try reader.varint("blob share's values"))
+                file: try reader.fileNumber("blob file"),
+                byteCount: try reader.varint("blob share"),
+                valueCount: try reader.varint("blob share's values")
+            )
             if let last = blobReferences.last, last.file >= share.file {
                 throw DecodingFailure(what: "blob shares are out of order at file \(share.file)")
             }
@@ -108,7 +112,7 @@ extension ByteReader {
     /// A varint above zero that leaves room for the next one.
     mutating func fileNumber(_ what: StaticString) throws(DecodingFailure) -> FileNumber {
         let number = try varint(what)
-        guard number > 0, number < FileNumber.max >> 1 else {
+        guard number > 0, number < FileName.numberLimit else {
             throw DecodingFailure(what: "\(what) is \(number), which no file has")
         }
         return number

@@ -5,7 +5,9 @@ import ApusIO
 enum TableOrder {
     /// Level 0 newest first; the others ascending by smallest key.
     static func sorted<Element>(
-        _ tables: [Element], level: Int, _ metadata: (Element) -> TableMetadata
+        _ tables: [Element],
+        level: Int,
+        _ metadata: (Element) -> TableMetadata
     ) -> [Element] {
         tables.sorted { a, b in
             level == 0 ? isNewer(metadata(a), metadata(b)) : isBefore(metadata(a), metadata(b))
@@ -14,14 +16,18 @@ enum TableOrder {
 
     /// Throws unless the sorted tables of a level from 1 on are disjoint.
     static func check(
-        _ tables: some Sequence<TableMetadata>, level: Int, keyspace: UInt32
+        _ tables: some Sequence<TableMetadata>,
+        level: Int,
+        keyspace: UInt32
     ) throws(DecodingFailure) {
         guard level > 0 else { return }
         var previous: TableMetadata?
         for table in tables {
             if let previous, !ends(previous, before: table.smallest) {
                 throw DecodingFailure(
-                    what: "tables \(previous.number) and \(table.number) overlap in level \(level) of keyspace \(keyspace)")
+                    what:
+                        "tables \(previous.number) and \(table.number) overlap in level \(level) of keyspace \(keyspace)"
+                )
             }
             previous = table
         }

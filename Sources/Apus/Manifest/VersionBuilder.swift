@@ -101,10 +101,14 @@ struct VersionBuilder {
                         if let table = moved[metadata.number], table.metadata == metadata { return table }
                         return open(metadata)
                     }
-                })
+                }
+            )
         }
         return Version(
-            keyspace: base.keyspace, levels: built, blobFiles: blobFiles.values.sorted { $0.number < $1.number })
+            keyspace: base.keyspace,
+            levels: built,
+            blobFiles: blobFiles.values.sorted { $0.number < $1.number }
+        )
     }
 
     private func refusal(_ what: String) -> ApusError {

@@ -134,7 +134,9 @@ extension VersionEdit {
             return .databaseID(
                 DatabaseID(
                     first: try fields.integer(UInt64.self, "database id"),
-                    second: try fields.integer(UInt64.self, "database id")))
+                    second: try fields.integer(UInt64.self, "database id")
+                )
+            )
         case .nextFileNumber: return .nextFileNumber(try fields.fileNumber("next file number"))
         case .nextKeyspaceID: return .nextKeyspaceID(try fields.narrow("next keyspace id"))
         case .lastSequence: return .lastSequence(try fields.sequence("last sequence"))
@@ -151,10 +153,16 @@ extension VersionEdit {
         case .keyspaceDropped: return .keyspaceDropped(try fields.narrow("keyspace id"))
         case .tableAdded:
             return .tableAdded(
-                try fields.narrow("keyspace id"), level: try level(&fields), try TableMetadata(from: &fields))
+                try fields.narrow("keyspace id"),
+                level: try level(&fields),
+                try TableMetadata(from: &fields)
+            )
         case .tableRemoved:
             return .tableRemoved(
-                try fields.narrow("keyspace id"), level: try level(&fields), try fields.fileNumber("table number"))
+                try fields.narrow("keyspace id"),
+                level: try level(&fields),
+                try fields.fileNumber("table number")
+            )
         case .blobAdded: return .blobAdded(try fields.narrow("keyspace id"), try BlobFileMetadata(from: &fields))
         case .blobRemoved:
             return .blobRemoved(try fields.narrow("keyspace id"), try fields.fileNumber("blob file number"))
@@ -166,8 +174,11 @@ extension VersionEdit {
         case .cleanClose:
             return .cleanClose(
                 CleanClose(
-                    lastSequence: try fields.sequence("last sequence"), logNumber: try fields.fileNumber("log number"),
-                    logByteCount: try fields.varint("log length")))
+                    lastSequence: try fields.sequence("last sequence"),
+                    logNumber: try fields.fileNumber("log number"),
+                    logByteCount: try fields.varint("log length")
+                )
+            )
         }
     }
 

@@ -16,7 +16,7 @@ final class Arena {
     let memory: PageMemory
     let base: UnsafeMutableRawPointer
     /// Bytes handed out.
-    private(set) var used = 8
+    @exclusivity(unchecked) private(set) var used = 8
 
     init(memory: PageMemory) {
         self.memory = memory
@@ -51,7 +51,8 @@ struct ArenaEntry {
     @inline(__always) var payload: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
             start: base + 16 + Int(base.load(as: UInt32.self)),
-            count: Int(base.load(fromByteOffset: 4, as: UInt32.self)))
+            count: Int(base.load(fromByteOffset: 4, as: UInt32.self))
+        )
     }
 
     /// Bytes an entry takes, padding included.
@@ -61,7 +62,9 @@ struct ArenaEntry {
     /// Writes an entry at `target`, which has room for it.
     @inline(__always)
     static func write(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ payload: UnsafeRawBufferPointer,
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        _ payload: UnsafeRawBufferPointer,
         to target: UnsafeMutableRawPointer
     ) {
         target.storeBytes(of: UInt32(truncatingIfNeeded: key.count), as: UInt32.self)

@@ -92,7 +92,9 @@ final class Memtable: @unchecked Sendable {
 
     /// Adds a range deletion. O(log² n) amortised.
     func insertRangeDeletion(
-        start: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, _ sequence: SequenceNumber
+        start: UnsafeRawBufferPointer,
+        end: UnsafeRawBufferPointer,
+        _ sequence: SequenceNumber
     ) {
         let deletion = RangeDeletion(start: Array(start), end: Array(end), sequence: sequence)
         let set = (rangeDeletionSets.last ?? RangeDeletions([])).adding(deletion)
@@ -132,6 +134,7 @@ final class Memtable: @unchecked Sendable {
         return FoundEntry(trailer: entry.trailer, payload: entry.payload)
     }
 
+    /// For a reader whose sequence number is already fixed: what is inserted later is none of its business.
     func makeCursor() -> EntryCursor { MemtableCursor(self) }
 
     /// The range deletions so far; nil while there are none. Retains the set: see `newestRangeDeletion`.
@@ -144,7 +147,8 @@ final class Memtable: @unchecked Sendable {
     /// look-ups: touches no reference count, and costs one load while there are no range deletions.
     @inline(__always)
     func newestRangeDeletion(
-        covering key: UnsafeRawBufferPointer, atMost limit: SequenceNumber
+        covering key: UnsafeRawBufferPointer,
+        atMost limit: SequenceNumber
     ) -> SequenceNumber {
         guard let current = currentRangeDeletions.load(ordering: .acquiring) else { return .zero }
         return Unmanaged<RangeDeletions>.fromOpaque(current)._withUnsafeGuaranteedRef {

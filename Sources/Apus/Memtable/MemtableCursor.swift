@@ -9,7 +9,7 @@ import CApusCPU
 final class MemtableCursor: EntryCursor {
     private let memtable: Memtable
     private let list: SkipList
-    private var position: SkipListPosition
+    @exclusivity(unchecked) private var position: SkipListPosition
 
     init(_ memtable: Memtable) {
         self.memtable = memtable

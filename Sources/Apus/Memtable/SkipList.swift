@@ -12,18 +12,16 @@
 //            └───┘└───┘ └───┘└───┘
 //
 // A node covers the range of keys from its `low` to its `high` entry. Where there is no room the writer builds two
-// fresh nodes, each with half of the entries, first adds the right one to the level above, then exchanges the child
-// (and the link in the bottom level) that leads to the old node for the left one. The old node is never changed
-// again. Why readers need no locks:
+// fresh nodes that share the entries: halves, or, where inserts are sequential, everything and the new entry. Then it
+// adds the right one to the level above, and after that exchanges the child (and the link in the bottom level) that
+// leads to the old node for the left one. The old node is never changed again. Why readers need no locks:
 //
 // - Everything committed when a reader begins is in every node that the reader can reach afterwards: a node leaves
 //   the structure complete, and whoever reached it before finds there all that had been inserted until then. What is
 //   inserted later has larger sequence numbers than the reader may see.
 // - A reader takes a child only if the order word is the same after loading the child as before. The right node is
 //   added before the child is exchanged, so an unchanged order word means that the child still covers its old range.
-// - A full node whose next entry comes at its end stays; the new entry begins a new node (sequential inserts fill
-//   nodes completely, and copy nothing). Then `high` and `link` of the full node change. A reader that looks past
-//   the end of a node checks what it finds there against what it seeks, and starts again if the node was cut.
+// - A node's range never changes. What follows its last entry is the entry that begins the next node: its `high`.
 
 import ApusIO
 import Synchronization
@@ -73,7 +71,11 @@ struct SkipList {
     /// The key lies in the node's range (or is its end).
     @inline(__always)
     func rank(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, head: UInt64, in node: SkipListNode, _ order: SlotOrder,
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        head: UInt64,
+        in node: SkipListNode,
+        _ order: SlotOrder,
         inclusive: Bool
     ) -> Int {
         let count = order.count
@@ -83,9 +85,15 @@ struct SkipList {
         return rankAmongEqualHeads(key, trailer, head, node, order, from: rank, inclusive: inclusive)
     }
 
+    @inline(never)
     private func rankAmongEqualHeads(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ head: UInt64, _ node: SkipListNode, _ order: SlotOrder,
-        from first: Int, inclusive: Bool
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        _ head: UInt64,
+        _ node: SkipListNode,
+        _ order: SlotOrder,
+        from first: Int,
+        inclusive: Bool
     ) -> Int {
         var low = first
         var high = first &+ 1
@@ -109,7 +117,9 @@ struct SkipList {
     /// The bottom node whose range contains (`key`, `trailer`); not `inclusive`: the one with the entry before it.
     @inline(__always)
     private func bottomNode(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, inclusive: Bool
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        inclusive: Bool
     ) -> SkipListNode {
         descend { node, order in
             let head = SkipList.head(key, trailer, prefix: node.prefix)
@@ -138,26 +148,21 @@ struct SkipList {
     /// The newest entry of `key` whose trailer is at most `seek`.
     @inline(__always)
     func find(_ key: UnsafeRawBufferPointer, _ seek: Trailer) -> ArenaEntry? {
-        while true {
-            let node = bottomNode(key, seek, inclusive: true)
-            let order = node.order
-            let prefix = node.prefix
-            let head = SkipList.head(key, seek, prefix: prefix)
-            let rank = rank(key, seek, head: head, in: node, order, inclusive: false)
-            if rank < order.count {
-                let slot = order.slot(rank)
-                if prefix == SkipListNode.singleKey { return entry(node.entry(slot)) }
-                if node.head(slot) != head { return nil }
-                let found = entry(node.entry(slot))
-                return equalBytes(found.key, key) ? found : nil
-            }
-            // What follows is the first entry of the next node, which is this node's `high`.
-            let high = node.high
-            if high == 0 { return nil }
-            let found = entry(high)
-            if compareInternal(found.key, found.trailer, key, seek) < 0 { continue }
-            return equalBytes(found.key, key) ? found : nil
+        let node = bottomNode(key, seek, inclusive: true)
+        let order = node.order
+        let prefix = node.prefix
+        let head = SkipList.head(key, seek, prefix: prefix)
+        let rank = rank(key, seek, head: head, in: node, order, inclusive: false)
+        var following = node.high
+        if rank < order.count {
+            let slot = order.slot(rank)
+            following = node.entry(slot)
+            if prefix == SkipListNode.singleKey { return entry(following) }
+            if node.head(slot) != head { return nil }
         }
+        if following == 0 { return nil }
+        let found = entry(following)
+        return equalBytes(found.key, key) ? found : nil
     }
 
     func first() -> SkipListPosition? {
@@ -174,16 +179,11 @@ struct SkipList {
 
     /// The first entry at or after (`key`, `trailer`).
     func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) -> SkipListPosition? {
-        while true {
-            let node = bottomNode(key, trailer, inclusive: true)
-            let order = node.order
-            let head = SkipList.head(key, trailer, prefix: node.prefix)
-            let rank = rank(key, trailer, head: head, in: node, order, inclusive: false)
-            if rank < order.count { return SkipListPosition(node: node, order: order, rank: rank) }
-            guard let next = start(after: node) else { return nil }
-            let found = entry(next)
-            if compareInternal(found.key, found.trailer, key, trailer) >= 0 { return next }
-        }
+        let node = bottomNode(key, trailer, inclusive: true)
+        let order = node.order
+        let head = SkipList.head(key, trailer, prefix: node.prefix)
+        let rank = rank(key, trailer, head: head, in: node, order, inclusive: false)
+        return rank < order.count ? SkipListPosition(node: node, order: order, rank: rank) : start(after: node)
     }
 
     /// The last entry before (`key`, `trailer`).

@@ -91,10 +91,14 @@ struct SkipListNode: Equatable {
     }
 
     @inline(__always) var low: ArenaOffset { base.load(fromByteOffset: 184, as: UInt32.self) }
-    @inline(__always) func setLow(_ entry: ArenaOffset) { base.storeBytes(of: entry, toByteOffset: 184, as: UInt32.self) }
+    @inline(__always) func setLow(_ entry: ArenaOffset) {
+        base.storeBytes(of: entry, toByteOffset: 184, as: UInt32.self)
+    }
 
-    @inline(__always) var high: ArenaOffset { halfWord(188).pointee.load(ordering: .acquiring) }
-    @inline(__always) func setHigh(_ entry: ArenaOffset) { halfWord(188).pointee.store(entry, ordering: .releasing) }
+    @inline(__always) var high: ArenaOffset { base.load(fromByteOffset: 188, as: UInt32.self) }
+    @inline(__always) func setHigh(_ entry: ArenaOffset) {
+        base.storeBytes(of: entry, toByteOffset: 188, as: UInt32.self)
+    }
 
     @inline(__always) func child(_ slot: Int) -> ArenaOffset {
         halfWord(192 &+ 4 &* slot).pointee.load(ordering: .acquiring)

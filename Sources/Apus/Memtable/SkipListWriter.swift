@@ -12,9 +12,10 @@ final class SkipListWriter {
     static let maximumHeight = 16
     /// Bytes that one insert can take for nodes at worst, per level: two fresh nodes, each with alignment.
     static let worstByteCountPerLevel = 2 * (SkipListNode.upperByteCount + SkipListNode.alignment - 8)
-    /// Bytes that an insert takes for nodes at most on average: two fresh bottom nodes per seven inserts, and a
-    /// seventh of that (in larger nodes) for each further level.
-    static let averageByteCount = 96
+    /// Bytes that an insert takes for nodes at most on average. The worst order fills a half-full node sequentially
+    /// (seven inserts, a split) and then breaks the full one (one insert, a split): four nodes per eight inserts, and
+    /// a quarter of that, in larger nodes, for each further level. Usual orders take 20 to 50.
+    static let averageByteCount = 192
 
     /// A node on the way down, and the rank of the child that the way went by.
     private struct Step {
@@ -25,8 +26,8 @@ final class SkipListWriter {
     let arena: Arena
     let list: SkipList
     /// Number of upper levels.
-    private(set) var height = 0
-    private var root: ArenaOffset
+    @exclusivity(unchecked) private(set) var height = 0
+    @exclusivity(unchecked) private var root: ArenaOffset
 
     private let path: UnsafeMutablePointer<Step>
     private let entries: UnsafeMutablePointer<ArenaOffset>
@@ -34,9 +35,9 @@ final class SkipListWriter {
     private let heads: UnsafeMutablePointer<UInt64>
 
     /// Where the last entry went, and whether the one before it went right beside.
-    private var lastNode: SkipListNode
-    private var lastRank = -1
-    private var isSequential = false
+    @exclusivity(unchecked) private var lastNode: SkipListNode
+    @exclusivity(unchecked) private var lastRank = -1
+    @exclusivity(unchecked) private var isSequential = false
 
     init(arena: Arena) {
         self.arena = arena
@@ -123,7 +124,11 @@ final class SkipListWriter {
 
     @inline(__always)
     private func place(
-        _ entry: ArenaOffset, _ key: UnsafeRawBufferPointer, _ trailer: Trailer, in node: SkipListNode, _ rank: Int
+        _ entry: ArenaOffset,
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        in node: SkipListNode,
+        _ rank: Int
     ) {
         let order = node.order
         let slot = order.count
@@ -137,39 +142,31 @@ final class SkipListWriter {
 
     // MARK: - Splitting
 
+    /// How many of a full node's slots and one more go to the left node. Sequential inserts leave full nodes behind.
+    @inline(__always)
+    private func leftCount(addingAt rank: Int, endless: Bool) -> Int {
+        let isAtEnd = rank == SkipListNode.capacity && (endless || isSequential)
+        return isAtEnd ? SkipListNode.capacity : (SkipListNode.capacity + 1) / 2
+    }
+
     /// Makes room in a full bottom node. `path` leads to it.
     private func split(_ node: SkipListNode, adding entry: ArenaOffset, at rank: Int) {
-        let high = node.high
-        if rank == SkipListNode.capacity && (high == 0 || isSequential) {
-            entries[0] = entry
-            let right = makeNode(0..<1, low: entry, high: high, upper: false, headsTakenAfter: nil)
-            list.node(right).setLink(node.link)
-            promote(entry, right, replacing: nil)
-            node.setHigh(entry)
-            node.setLink(right)
-            lastNode = list.node(right)
-            lastRank = 0
-            return
-        }
         let added = list.entry(entry)
         gather(node, entry, SkipList.head(added.key, added.trailer, prefix: node.prefix), child: 0, at: rank)
-        let half = (SkipListNode.capacity + 1) / 2
-        let middle = entries[half]
-        let left = makeNode(0..<half, low: node.low, high: middle, upper: false, headsTakenAfter: node.prefix)
-        let right = makeNode(
-            half..<(SkipListNode.capacity + 1), low: middle, high: high, upper: false, headsTakenAfter: node.prefix)
+        let half = leftCount(addingAt: rank, endless: node.high == 0)
+        let (left, right) = makeHalves(of: node, half, upper: false)
         list.node(right).setLink(node.link)
         list.node(left).setLink(right)
         let before = nodeBefore()
-        promote(middle, right, replacing: left)
+        promote(entries[half], right, replacing: left)
         before?.setLink(left)
         lastNode = list.node(rank < half ? left : right)
         lastRank = rank < half ? rank : rank - half
     }
 
-    /// Adds `right`, whose range begins at `entry`, to the level above, beside the node that the path leads to, and
-    /// puts `left` in that node's place.
-    private func promote(_ promoted: ArenaOffset, _ newRight: ArenaOffset, replacing newLeft: ArenaOffset?) {
+    /// Puts `left` in the place of the node that the path leads to, in the level above, and `right`, whose range
+    /// begins at `entry`, beside it.
+    private func promote(_ promoted: ArenaOffset, _ newRight: ArenaOffset, replacing newLeft: ArenaOffset) {
         var entry = promoted
         var right = newRight
         var left = newLeft
@@ -186,35 +183,37 @@ final class SkipListWriter {
                 parent.setEntry(slot, entry)
                 parent.setChild(slot, right)
                 parent.publish(order.inserting(at: rank + 1))
-                if let left { parent.setChild(order.slot(rank), left) }
+                parent.setChild(order.slot(rank), left)
                 return
             }
-            if left == nil && parent.high == 0 && rank == SkipListNode.capacity - 1 {
-                entries[0] = entry
-                children[0] = right
-                right = makeNode(0..<1, low: entry, high: 0, upper: true, headsTakenAfter: nil)
-                parent.setHigh(entry)
-            } else {
-                let high = parent.high
-                gather(parent, entry, head, child: right, at: rank + 1)
-                if let left { children[rank] = left }
-                let half = (SkipListNode.capacity + 1) / 2
-                entry = entries[half]
-                left = makeNode(0..<half, low: parent.low, high: entry, upper: true, headsTakenAfter: parent.prefix)
-                right = makeNode(
-                    half..<(SkipListNode.capacity + 1), low: entry, high: high, upper: true,
-                    headsTakenAfter: parent.prefix)
-            }
+            gather(parent, entry, head, child: right, at: rank + 1)
+            children[rank] = left
+            let half = leftCount(addingAt: rank + 1, endless: parent.high == 0)
+            entry = entries[half]
+            (left, right) = makeHalves(of: parent, half, upper: true)
             level += 1
         }
         entries[0] = SkipList.firstEntry
         entries[1] = entry
-        children[0] = left ?? root
+        children[0] = left
         children[1] = right
         root = makeNode(0..<2, low: SkipList.firstEntry, high: 0, upper: true, headsTakenAfter: nil)
         height += 1
         precondition(height < SkipListWriter.maximumHeight)
         list.setRoot(root, height: height)
+    }
+
+    /// Two nodes that share what was gathered from `node`: the first `half` slots, and the rest.
+    private func makeHalves(
+        of node: SkipListNode,
+        _ half: Int,
+        upper: Bool
+    ) -> (left: ArenaOffset, right: ArenaOffset) {
+        let middle = entries[half]
+        let end = SkipListNode.capacity + 1
+        let left = makeNode(0..<half, low: node.low, high: middle, upper: upper, headsTakenAfter: node.prefix)
+        let right = makeNode(half..<end, low: middle, high: node.high, upper: upper, headsTakenAfter: node.prefix)
+        return (left, right)
     }
 
     /// The bottom node before the one that the path leads to; nil if that is the first.
@@ -254,11 +253,16 @@ final class SkipListWriter {
     /// A node of the gathered slots in `range`, complete but for its link. `headsTakenAfter` is the prefix for which
     /// the gathered heads hold; where the new prefix is longer the heads are taken anew from the keys.
     private func makeNode(
-        _ range: Range<Int>, low: ArenaOffset, high: ArenaOffset, upper: Bool, headsTakenAfter oldPrefix: UInt32?
+        _ range: Range<Int>,
+        low: ArenaOffset,
+        high: ArenaOffset,
+        upper: Bool,
+        headsTakenAfter oldPrefix: UInt32?
     ) -> ArenaOffset {
         let offset = arena.allocate(
             byteCount: upper ? SkipListNode.upperByteCount : SkipListNode.bottomByteCount,
-            alignment: SkipListNode.alignment)
+            alignment: SkipListNode.alignment
+        )
         let node = list.node(offset)
         let prefix = sharedPrefix(low, high)
         node.setPrefix(prefix)

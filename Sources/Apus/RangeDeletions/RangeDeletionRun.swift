@@ -162,7 +162,9 @@ final class RangeDeletionRun: @unchecked Sendable {
         }
         return RangeDeletionCoverage(
             newest: newestSequence(over: position - 1, atMost: limit),
-            lower: boundary(position - 1), upper: boundary(position))
+            lower: boundary(position - 1),
+            upper: boundary(position)
+        )
     }
 
     /// Every deletion over `interval`, newest first.

@@ -30,7 +30,8 @@ final class RangeDeletions: Sendable {
     /// The newest deletion that covers `key` and is not newer than `limit`; zero if there is none. It hides entries
     /// of smaller sequence numbers.
     func newestSequence(
-        covering key: UnsafeRawBufferPointer, atMost limit: SequenceNumber
+        covering key: UnsafeRawBufferPointer,
+        atMost limit: SequenceNumber
     ) -> SequenceNumber {
         var newest = SequenceNumber.zero
         for run in runs { newest = max(newest, run.newestSequence(covering: key, atMost: limit)) }
@@ -62,8 +63,11 @@ final class RangeDeletions: Sendable {
             guard !sequences.isEmpty else { continue }
             fragments.append(
                 RangeDeletionFragment(
-                    start: Array(run.boundary(interval)), end: Array(run.boundary(interval + 1)),
-                    sequences: sequences))
+                    start: Array(run.boundary(interval)),
+                    end: Array(run.boundary(interval + 1)),
+                    sequences: sequences
+                )
+            )
         }
         return fragments
     }

@@ -1,7 +1,8 @@
 // The one interface of everything that holds sorted entries: memtables, tables, levels, and merges of them.
 //
 // A class with stored current-entry fields, not a protocol: a merge compares the current entries of its sources
-// without a dynamic call, and advancing costs one virtual call.
+// without a dynamic call, and advancing costs one virtual call. Exclusivity of its fields is not checked at run time:
+// one thread uses a cursor, no call keeps a field open, and the checks cost more than the steps.
 
 import ApusIO
 
@@ -11,14 +12,14 @@ import ApusIO
 /// false if there is no such entry. The views stay valid until the next positioning call or the cursor's end.
 /// Range deletions are not entries here: sources carry them beside (see `RangeDeletions`).
 class EntryCursor {
-    final var isValid = false
+    @exclusivity(unchecked) final var isValid = false
     /// The user key of the current entry.
-    final var key = UnsafeRawBufferPointer(start: nil, count: 0)
-    final var trailer = Trailer(rawValue: 0)
-    final var payload = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) final var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) final var trailer = Trailer(rawValue: 0)
+    @exclusivity(unchecked) final var payload = UnsafeRawBufferPointer(start: nil, count: 0)
     /// No entry that the cursor's reader may see is newer. Set by the source that knows; a range deletion newer than
     /// this hides all that it covers here.
-    final var newestSequence = SequenceNumber.max
+    @exclusivity(unchecked) final var newestSequence = SequenceNumber.max
 
     func seekToFirst() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }
     func seekToLast() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }

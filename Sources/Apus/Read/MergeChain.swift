@@ -47,7 +47,9 @@ struct MergeChain {
     }
 
     private mutating func store(
-        _ operand: UnsafeRawBufferPointer, _ writtenAt: UInt64, _ expiresAt: UInt64
+        _ operand: UnsafeRawBufferPointer,
+        _ writtenAt: UInt64,
+        _ expiresAt: UInt64
     ) -> Operand {
         let offset = bytes.count
         bytes.append(contentsOf: operand)
@@ -68,7 +70,8 @@ struct MergeChain {
     /// The folded value and its expiry (0: never). The caller compares the expiry with the reader's time.
     /// - Precondition: the chain is not empty.
     func resolve(
-        base: (value: UnsafeRawBufferPointer, expiresAt: UInt64)?, key: UnsafeRawBufferPointer,
+        base: (value: UnsafeRawBufferPointer, expiresAt: UInt64)?,
+        key: UnsafeRawBufferPointer,
         operator mergeOperator: (any MergeOperator)?
     ) throws(ApusError) -> (value: [UInt8], expiresAt: UInt64) {
         precondition(!operands.isEmpty)
@@ -113,15 +116,23 @@ struct MergeChain {
     }
 
     private func apply(
-        _ mergeOperator: any MergeOperator, _ key: UnsafeRawBufferPointer, _ existing: UnsafeRawBufferPointer?,
-        _ operand: Operand, _ result: inout [UInt8]
+        _ mergeOperator: any MergeOperator,
+        _ key: UnsafeRawBufferPointer,
+        _ existing: UnsafeRawBufferPointer?,
+        _ operand: Operand,
+        _ result: inout [UInt8]
     ) throws {
         try bytes.withUnsafeBytes { bytes in
             let operandBytes = UnsafeRawBufferPointer(
-                rebasing: bytes[operand.offset..<(operand.offset + operand.byteCount)])
+                rebasing: bytes[operand.offset..<(operand.offset + operand.byteCount)]
+            )
             if let existing {
                 try mergeOperator.merge(
-                    key: key.bytes, existing: existing.bytes, operand: operandBytes.bytes, into: &result)
+                    key: key.bytes,
+                    existing: existing.bytes,
+                    operand: operandBytes.bytes,
+                    into: &result
+                )
             } else {
                 try mergeOperator.merge(key: key.bytes, existing: nil, operand: operandBytes.bytes, into: &result)
             }

@@ -30,11 +30,11 @@ final class MergingCursor: EntryCursor {
     private let count: Int
     private let sources: UnsafeMutablePointer<Unmanaged<EntryCursor>>
     private let matches: UnsafeMutablePointer<Contender>
-    private var winner = 0
-    private var isForward = true
+    @exclusivity(unchecked) private var winner = 0
+    @exclusivity(unchecked) private var isForward = true
     /// Set once two sources were seen with the same entry. That hardly ever happens, so only then does every step
     /// look for equals of the current entry.
-    private var hasTies = false
+    @exclusivity(unchecked) private var hasTies = false
 
     init(_ sources: [EntryCursor]) {
         owners = sources
@@ -72,7 +72,8 @@ final class MergingCursor: EntryCursor {
     }
 
     private func position(
-        forward: Bool, _ move: (EntryCursor) throws(ApusError) -> Void
+        forward: Bool,
+        _ move: (EntryCursor) throws(ApusError) -> Void
     ) throws(ApusError) {
         isValid = false
         for index in 0..<count { try move(owners[index]) }
@@ -154,7 +155,8 @@ final class MergingCursor: EntryCursor {
     }
 
     override func previous(
-        hiddenFrom start: UnsafeRawBufferPointer, below sequence: SequenceNumber
+        hiddenFrom start: UnsafeRawBufferPointer,
+        below sequence: SequenceNumber
     ) throws(ApusError) {
         precondition(isValid)
         if isForward || !isAnySourceHidden(below: sequence) { return try previous() }

@@ -23,11 +23,11 @@ final class VisibleCursor {
     /// After so many steps over hidden entries, a seek is cheaper than more steps.
     private static let patience = 8
 
-    private(set) var isValid = false
+    @exclusivity(unchecked) private(set) var isValid = false
     /// The current user key.
-    private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
     /// When the current entry expires; 0: never.
-    private(set) var expiresAt: UInt64 = 0
+    @exclusivity(unchecked) private(set) var expiresAt: UInt64 = 0
 
     private let source: EntryCursor
     private let snapshot: SequenceNumber
@@ -39,21 +39,27 @@ final class VisibleCursor {
     private let mergeOperator: (any MergeOperator)?
     private let blobs: (any BlobSource)?
 
-    private var place = Place.elsewhere
-    private var current = VisibleValue()
-    private var cover: RangeDeletionCover
+    @exclusivity(unchecked) private var place = Place.elsewhere
+    @exclusivity(unchecked) private var current = VisibleValue()
+    @exclusivity(unchecked) private var cover: RangeDeletionCover
     /// How many entries in a row range deletions have hidden.
-    private var covered = 0
+    @exclusivity(unchecked) private var covered = 0
     /// The current key where the source does not stand on it; while skipping, the key to be skipped.
-    private var savedKey = OwnedBytes()
+    @exclusivity(unchecked) private var savedKey = OwnedBytes()
 
     /// - Parameters:
     ///   - rangeDeletions: those of all sources; their order does not matter.
     ///   - now: the time, in milliseconds since 1970, against which expiry is judged.
     ///   - upper: exclusive.
     init(
-        source: EntryCursor, rangeDeletions: [RangeDeletions], snapshot: SequenceNumber, now: UInt64,
-        lower: [UInt8]?, upper: [UInt8]?, mergeOperator: (any MergeOperator)?, blobs: (any BlobSource)?
+        source: EntryCursor,
+        rangeDeletions: [RangeDeletions],
+        snapshot: SequenceNumber,
+        now: UInt64,
+        lower: [UInt8]?,
+        upper: [UInt8]?,
+        mergeOperator: (any MergeOperator)?,
+        blobs: (any BlobSource)?
     ) {
         self.source = source
         self.snapshot = snapshot

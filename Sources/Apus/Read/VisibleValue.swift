@@ -75,7 +75,9 @@ struct VisibleValue: ~Copyable {
     /// The value, valid until the next change.
     /// - Precondition: there is one.
     mutating func bytes(
-        key: UnsafeRawBufferPointer, _ mergeOperator: (any MergeOperator)?, _ blobs: (any BlobSource)?
+        key: UnsafeRawBufferPointer,
+        _ mergeOperator: (any MergeOperator)?,
+        _ blobs: (any BlobSource)?
     ) throws(ApusError) -> UnsafeRawBufferPointer {
         if isBuilt { return built.bytes }
         if chain.isEmpty, case .value(let bytes, _) = base { return bytes }

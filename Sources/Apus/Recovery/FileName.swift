@@ -69,10 +69,13 @@ enum FileName: Hashable, Sendable {
         return String(repeating: "0", count: max(0, digitCount - text.utf8.count)) + text
     }
 
+    /// Numbers below this leave room for the next one; a counter never gets here.
+    static let numberLimit = FileNumber.max >> 1
+
     /// Exactly what `digits` writes, nothing else: no sign, no other padding, not zero.
     private static func number(_ text: Substring) -> FileNumber? {
         guard text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = FileNumber(text), number > 0,
-            digits(number) == text
+            number < numberLimit, digits(number) == text
         else { return nil }
         return number
     }

@@ -47,7 +47,9 @@ struct LogReplay {
         let segments = try segmentsInUse(&result.losses)
         if let close = manifest.cleanClose, mode == .strict, segments.last?.number != close.logNumber {
             throw .corruption(
-                "the database was closed with a log that is not there or empty", file: path(close.logNumber))
+                "the database was closed with a log that is not there or empty",
+                file: path(close.logNumber)
+            )
         }
         for (index, segment) in segments.enumerated() {
             let successor = index + 1 < segments.count ? segments[index + 1] : nil
@@ -57,7 +59,8 @@ struct LogReplay {
         if mode == .strict, let close = manifest.cleanClose, result.lastSequence > close.lastSequence {
             throw .corruption(
                 "the log goes on after the database was closed at sequence \(close.lastSequence.rawValue)",
-                file: path(close.logNumber))
+                file: path(close.logNumber)
+            )
         }
         return result
     }
@@ -83,13 +86,17 @@ struct LogReplay {
                     continue
                 }
                 if let unused {
-                    throw .corruption("the header of log \(unused) is gone, but log \(number) is in use", file: path(unused))
+                    throw .corruption(
+                        "the header of log \(unused) is gone, but log \(number) is in use",
+                        file: path(unused)
+                    )
                 }
                 inUse.append(segment)
             } catch {
                 guard mode == .salvage, error.kind == .corruption else { throw error }
                 losses.append(
-                    SalvageLoss(file: path(number), offset: error.offset ?? 0, byteCount: nil, what: error.message))
+                    SalvageLoss(file: path(number), offset: error.offset ?? 0, byteCount: nil, what: error.message)
+                )
                 let exists = try io { () throws(IOError) in try fileSystem.status(of: path(number)) != nil }
                 if exists { inUse.append(Segment(number: number, header: nil)) }
             }
@@ -115,7 +122,9 @@ struct LogReplay {
             guard header.capacity >= registered else {
                 throw .corruption(
                     "the header says that \(header.capacity) bytes were reserved, the manifest \(registered)",
-                    file: reader.path, offset: 32)
+                    file: reader.path,
+                    offset: 32
+                )
             }
             try reader.checkCapacity(header.capacity)
             return Segment(number: number, header: header)
@@ -125,7 +134,9 @@ struct LogReplay {
     // MARK: - The chain
 
     private func checkChain(
-        _ segment: Segment, after previous: Segment?, _ result: inout Result
+        _ segment: Segment,
+        after previous: Segment?,
+        _ result: inout Result
     ) throws(ApusError) {
         guard let header = segment.header else { return }
         var damage: String?
@@ -141,7 +152,8 @@ struct LogReplay {
         if let damage {
             guard mode == .salvage else { throw .corruption(damage, file: path(segment.number), offset: 40) }
             result.losses.append(
-                SalvageLoss(file: path(segment.number), offset: 40, byteCount: nil, what: damage))
+                SalvageLoss(file: path(segment.number), offset: 40, byteCount: nil, what: damage)
+            )
         }
         result.lastSequence = max(result.lastSequence, header.previousLastSequence)
     }
@@ -149,7 +161,9 @@ struct LogReplay {
     // MARK: - Frames
 
     private func replay(
-        _ segment: Segment, before successor: Segment?, _ result: inout Result,
+        _ segment: Segment,
+        before successor: Segment?,
+        _ result: inout Result,
         _ body: (SequenceNumber, UnsafeRawBufferPointer) throws(ApusError) -> Void
     ) throws(ApusError) {
         let reader = try SegmentReader(.log(segment.number), in: directory, on: fileSystem)
@@ -160,31 +174,48 @@ struct LogReplay {
         }
         if let length = sealed, length > limit {
             let damage = ApusError.corruption(
-                "the segment is sealed at \(length), behind its end", file: reader.path, offset: limit)
+                "the segment is sealed at \(length), behind its end",
+                file: reader.path,
+                offset: limit
+            )
             guard mode == .salvage else { throw damage }
             result.losses.append(
-                SalvageLoss(file: reader.path, offset: limit, byteCount: length - limit, what: damage.message))
+                SalvageLoss(file: reader.path, offset: limit, byteCount: length - limit, what: damage.message)
+            )
             sealed = limit
         }
         let walk = FrameWalk(
-            reader, manifest.databaseID, limit: limit, sealedByteCount: sealed, mode: mode)
+            reader,
+            manifest.databaseID,
+            limit: limit,
+            sealedByteCount: sealed,
+            mode: mode
+        )
         var progress = result
         var losses: [SalvageLoss] = []
-        let end = try walk.run(losses: &losses) { (offset, frame, payload) throws(ApusError) in
-            do throws(ApusError) {
-                let last = try lastSequence(of: frame, payload, after: progress.lastSequence, reader.path, offset)
-                progress.lastSequence = last
-            } catch {
-                guard mode == .salvage else { throw error }
-                progress.losses.append(
-                    SalvageLoss(
-                        file: reader.path, offset: offset, byteCount: frame.frameByteCount, what: error.message))
-                return
+        let end = try walk.run(
+            lose: { losses.append($0) },
+            each: { (offset, frame, payload) throws(ApusError) in
+                do throws(ApusError) {
+                    let last = try lastSequence(of: frame, payload, after: progress.lastSequence, reader.path, offset)
+                    progress.lastSequence = last
+                } catch {
+                    guard mode == .salvage else { throw error }
+                    progress.losses.append(
+                        SalvageLoss(
+                            file: reader.path,
+                            offset: offset,
+                            byteCount: frame.frameByteCount,
+                            what: error.message
+                        )
+                    )
+                    return
+                }
+                progress.batchCount += 1
+                progress.byteCount += frame.frameByteCount
+                try body(frame.sequence, payload)
             }
-            progress.batchCount += 1
-            progress.byteCount += frame.frameByteCount
-            try body(frame.sequence, payload)
-        }
+        )
         progress.losses += losses
         progress.end = (segment.number, end.offset)
         progress.discardedByteCount = end.discardedByteCount
@@ -193,7 +224,10 @@ struct LogReplay {
 
     /// The sequence number of the batch's last entry. Throws if the frame is no batch that can stand here.
     private func lastSequence(
-        of frame: FrameHeader, _ payload: UnsafeRawBufferPointer, after previous: SequenceNumber, _ path: String,
+        of frame: FrameHeader,
+        _ payload: UnsafeRawBufferPointer,
+        after previous: SequenceNumber,
+        _ path: String,
         _ offset: UInt64
     ) throws(ApusError) -> SequenceNumber {
         guard frame.kind == FrameKind.batch.rawValue else {
@@ -201,7 +235,10 @@ struct LogReplay {
         }
         guard frame.sequence > previous else {
             throw .corruption(
-                "sequence \(frame.sequence.rawValue) follows \(previous.rawValue)", file: path, offset: offset)
+                "sequence \(frame.sequence.rawValue) follows \(previous.rawValue)",
+                file: path,
+                offset: offset
+            )
         }
         guard payload.count >= LogBatch.countByteCount else {
             throw .corruption("a batch is too short for its entry count", file: path, offset: offset)
@@ -211,7 +248,11 @@ struct LogReplay {
         guard count > 0, Int(count) <= (payload.count - LogBatch.countByteCount) / LogBatch.minimumEntryByteCount,
             last <= SequenceNumber.max.rawValue
         else {
-            throw .corruption("a batch of \(payload.count) bytes cannot hold \(count) entries", file: path, offset: offset)
+            throw .corruption(
+                "a batch of \(payload.count) bytes cannot hold \(count) entries",
+                file: path,
+                offset: offset
+            )
         }
         return SequenceNumber(last)
     }

@@ -35,7 +35,9 @@ struct RecoveredState: Sendable {
 
     /// Reads the database in `directory`, which need not exist.
     static func read(
-        directory: String, fileSystem: any FileSystem, mode: RecoveryMode = .strict
+        directory: String,
+        fileSystem: any FileSystem,
+        mode: RecoveryMode = .strict
     ) throws(ApusError) -> DatabaseDirectoryContent {
         guard let status = try io({ () throws(IOError) in try fileSystem.status(of: directory) }) else {
             return .fresh(leftovers: [])
@@ -45,8 +47,12 @@ struct RecoveredState: Sendable {
         }
         let names = try io { () throws(IOError) in try fileSystem.list(directory) }.sorted()
         let discovery = Discovery(
-            directory: directory, fileSystem: fileSystem, mode: mode, files: names.compactMap { FileName($0) },
-            foreignNames: names.filter { FileName($0) == nil })
+            directory: directory,
+            fileSystem: fileSystem,
+            mode: mode,
+            files: names.compactMap { FileName($0) },
+            foreignNames: names.filter { FileName($0) == nil }
+        )
         return try discovery.run()
     }
 }
@@ -64,7 +70,9 @@ private struct Discovery {
         guard files.contains(.current) else {
             if let content = try contentWithoutCurrent() { return content }
             let damage = ApusError.corruption(
-                "CURRENT is missing beside the files of a database", file: FileName.current.path(in: directory))
+                "CURRENT is missing beside the files of a database",
+                file: FileName.current.path(in: directory)
+            )
             guard mode == .salvage else { throw damage }
             losses.append(SalvageLoss(file: damage.file ?? "", offset: 0, byteCount: nil, what: damage.message))
             return .database(try state(newestManifest(damage), &losses))
@@ -76,7 +84,9 @@ private struct Discovery {
             return .database(try state(current, &losses))
         } catch {
             guard mode == .salvage, error.kind == .corruption else { throw error }
-            losses = [SalvageLoss(file: error.file ?? "", offset: error.offset ?? 0, byteCount: nil, what: error.message)]
+            losses = [
+                SalvageLoss(file: error.file ?? "", offset: error.offset ?? 0, byteCount: nil, what: error.message)
+            ]
             return .database(try state(newestManifest(error), &losses))
         }
     }
@@ -89,7 +99,10 @@ private struct Discovery {
         if ours.isEmpty {
             guard foreignNames.isEmpty else {
                 throw ApusError(
-                    .notADatabase, "the directory holds files, but no database", file: directory)
+                    .notADatabase,
+                    "the directory holds files, but no database",
+                    file: directory
+                )
             }
             return .fresh(leftovers: [])
         }
@@ -114,7 +127,11 @@ private struct Discovery {
     /// Whether a manifest lists anything that a new database does not have.
     private func tellsOfData(_ name: FileName) throws(ApusError) -> Bool {
         let unnamed = CurrentFile(
-            manifest: name.number ?? 0, state: .open, manifestByteCount: 0, lastSequence: .zero)
+            manifest: name.number ?? 0,
+            state: .open,
+            manifestByteCount: 0,
+            lastSequence: .zero
+        )
         do throws(ApusError) {
             let content = try ManifestReader.read(unnamed, in: directory, on: fileSystem, mode: .salvage)
             return !content.state.keyspaces.isEmpty || content.state.nextFileNumber > 3
@@ -148,9 +165,13 @@ private struct Discovery {
         try checkLogs(content.state, &losses)
         let highest = files.compactMap(\.number).max() ?? 0
         return RecoveredState(
-            current: current, manifest: content.state,
+            current: current,
+            manifest: content.state,
             nextFileNumber: max(content.state.nextFileNumber, highest + 1, current.manifest + 1),
-            obsoleteFiles: obsoleteFiles(current, content.state), foreignNames: foreignNames, losses: losses)
+            obsoleteFiles: obsoleteFiles(current, content.state),
+            foreignNames: foreignNames,
+            losses: losses
+        )
     }
 
     /// Every file that the manifest lists has to be there in its size. In salvage mode a missing one is taken off.
@@ -170,7 +191,10 @@ private struct Discovery {
     }
 
     private func check(
-        _ name: FileName, _ byteCount: UInt64, _ keyspace: String, _ losses: inout [SalvageLoss]
+        _ name: FileName,
+        _ byteCount: UInt64,
+        _ keyspace: String,
+        _ losses: inout [SalvageLoss]
     ) throws(ApusError) -> Bool {
         let path = name.path(in: directory)
         let status = try io { () throws(IOError) in try fileSystem.status(of: path) }
@@ -188,7 +212,9 @@ private struct Discovery {
         guard mode == .strict else { return }
         for number in state.logNumbers where !files.contains(.log(number)) {
             throw .corruption(
-                "\(FileName.log(number).string) is missing", file: FileName.log(number).path(in: directory))
+                "\(FileName.log(number).string) is missing",
+                file: FileName.log(number).path(in: directory)
+            )
         }
         let newest = state.logNumbers.last ?? 0
         for case .log(let number) in files where number > newest {
@@ -198,7 +224,9 @@ private struct Discovery {
             }
             throw .corruption(
                 "the log came into use, but the manifest does not know it: the manifest lost its end",
-                file: reader.path, offset: 0)
+                file: reader.path,
+                offset: 0
+            )
         }
     }
 

@@ -25,7 +25,10 @@ struct BlockSource {
 
     /// The data block of entry `rank` of a partition's leaf.
     func data(
-        _ open: UnsafePointer<OpenTable>, _ partition: Int, _ leaf: Block, _ rank: Int
+        _ open: UnsafePointer<OpenTable>,
+        _ partition: Int,
+        _ leaf: Block,
+        _ rank: Int
     ) throws(ApusError) -> CachedBlock {
         let slot = open.pointee.slots + (open.pointee.partitions[partition].firstBlock + rank)
         if let cached = take(slot) { return cached }
@@ -50,7 +53,10 @@ struct BlockSource {
     }
 
     private func keep(
-        _ block: CachedBlock, in slot: CacheSlot, _ priority: BlockCache.Priority, bytesRead: Int
+        _ block: CachedBlock,
+        in slot: CacheSlot,
+        _ priority: BlockCache.Priority,
+        bytesRead: Int
     ) -> CachedBlock {
         guard fillCache else {
             table.context.cache.countRead(bytesRead: bytesRead)

@@ -46,7 +46,10 @@ struct OpenTable: @unchecked Sendable {
         }
         let root = try table.readBlock(handle, .index)
         do {
-            return OpenTable(root: root, partitions: try partitions(Block(validated: root.bytes), end: table.reader.end))
+            return OpenTable(
+                root: root,
+                partitions: try partitions(Block(validated: root.bytes), end: table.reader.end)
+            )
         } catch {
             root.release()
             throw table.reader.corruption(error.what, at: handle.offset)
@@ -79,7 +82,9 @@ struct OpenTable: @unchecked Sendable {
         for rank in 0..<root.entryCount {
             let partition = try IndexPartition(decoding: root.entry(node: root.order.node(rank: rank)).payload)
             guard partition.firstBlock == blockCount else {
-                throw DecodingFailure(what: "partition \(rank) begins at block \(partition.firstBlock), not \(blockCount)")
+                throw DecodingFailure(
+                    what: "partition \(rank) begins at block \(partition.firstBlock), not \(blockCount)"
+                )
             }
             blockCount += partition.blockCount
             guard UInt64(blockCount) <= end / UInt64(TableFormat.smallestBlockByteCount) else {

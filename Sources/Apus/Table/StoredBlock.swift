@@ -18,7 +18,10 @@ struct StoredBlockEncoder: ~Copyable {
     /// Stores the block that `output` ends with, from `start` on, as the bytes at `offset` of the file: compresses it
     /// where that saves an eighth, appends codec and checksum.
     mutating func finish(
-        _ output: inout RawBuffer, from start: Int, at offset: UInt64, compressing: Bool
+        _ output: inout RawBuffer,
+        from start: Int,
+        at offset: UInt64,
+        compressing: Bool
     ) -> BlockHandle {
         let bytes = UnsafeRawBufferPointer(rebasing: output.bytes[start...])
         var used = Codec.none
@@ -79,7 +82,9 @@ final class StoredBlockReader: Sendable {
 
     /// Takes one block out of `bytes`, which were read from `offset` on and contain all of it.
     func decode(
-        _ bytes: UnsafeRawBufferPointer, at offset: UInt64, _ handle: BlockHandle
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: UInt64,
+        _ handle: BlockHandle
     ) throws(ApusError) -> CachedBlock {
         let start = Int(handle.offset - offset)
         let stored = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + (try storedByteCount(handle)))])
@@ -112,7 +117,8 @@ final class StoredBlockReader: Sendable {
     }
 
     private func check(
-        _ stored: UnsafeRawBufferPointer, _ handle: BlockHandle
+        _ stored: UnsafeRawBufferPointer,
+        _ handle: BlockHandle
     ) throws(ApusError) -> (Codec, UnsafeRawBufferPointer) {
         let checked = UnsafeRawBufferPointer(rebasing: stored[..<(stored.count - 4)])
         let expected: UInt32 = stored.littleEndian(at: stored.count - 4)
@@ -126,7 +132,9 @@ final class StoredBlockReader: Sendable {
     }
 
     private func decompress(
-        _ codec: Codec, _ content: UnsafeRawBufferPointer, _ handle: BlockHandle
+        _ codec: Codec,
+        _ content: UnsafeRawBufferPointer,
+        _ handle: BlockHandle
     ) throws(ApusError) -> CachedBlock {
         guard content.count > 4 else { throw corruption("a compressed block is cut off", at: handle.offset) }
         let byteCount = Int(content.littleEndian(at: 0) as UInt32)

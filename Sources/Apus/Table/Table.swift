@@ -16,7 +16,9 @@ final class TableContext: Sendable {
     let onObsolete: @Sendable (FileNumber) -> Void
 
     init(
-        cache: BlockCache, epochs: EpochDomain, filePool: FilePool,
+        cache: BlockCache,
+        epochs: EpochDomain,
+        filePool: FilePool,
         onObsolete: @escaping @Sendable (FileNumber) -> Void
     ) {
         self.cache = cache
@@ -37,9 +39,9 @@ final class Table: Sendable {
 
     private let file: PooledFile
     private let opened = Atomic<UInt>(0)
-    private let opening = Mutex(())
     private let isObsolete = Atomic<Bool>(false)
-    private let loadedRangeDeletions = Mutex<RangeDeletions?>(nil)
+    /// The range deletions once they are loaded. Its lock is also held while the table is opened.
+    private let loading = Monitor<RangeDeletions?>(nil)
 
     init(metadata: TableMetadata, path: String, context: TableContext) {
         self.metadata = metadata
@@ -48,7 +50,11 @@ final class Table: Sendable {
         file = PooledFile(pool: context.filePool, path: path)
         let footer = UInt64(TableFormat.footerByteCount)
         reader = StoredBlockReader(
-            number: metadata.number, path: path, end: metadata.byteCount - min(footer, metadata.byteCount), file: file)
+            number: metadata.number,
+            path: path,
+            end: metadata.byteCount - min(footer, metadata.byteCount),
+            file: file
+        )
     }
 
     deinit {
@@ -58,7 +64,7 @@ final class Table: Sendable {
             table.pointee.free()
             table.deallocate()
         }
-        loadedRangeDeletions.withLock { deletions in
+        loading.withLock { deletions in
             if deletions != nil { context.cache.charge(-rangeDeletionCharge) }
         }
         file.close()
@@ -79,11 +85,15 @@ final class Table: Sendable {
     ///   - hash: `KeyHash.of(key)`.
     ///   - fill: whether a data block read from the file enters the cache.
     func find(
-        _ key: UnsafeRawBufferPointer, hash: UInt64, _ seek: Trailer, fill: Bool
+        _ key: UnsafeRawBufferPointer,
+        hash: UInt64,
+        _ seek: Trailer,
+        fill: Bool
     ) throws(ApusError) -> FoundEntry? {
         let table = try openTable()
         let partition = table.pointee.partition(for: key, seek)
         if partition == table.pointee.partitionCount { return nil }
+        Self.cached(table.pointee.leafSlot(partition))?.prefetch()
         if table.pointee.hasFilter(partition) {
             let filter = try filter(table, partition)
             if !filter.mayContain(hash) { return nil }
@@ -93,6 +103,7 @@ final class Table: Sendable {
         if rank == table.pointee.partitions[partition].blockCount { throw indexDisagrees(table, partition) }
         let slot = table.pointee.slots + (table.pointee.partitions[partition].firstBlock &+ rank)
         if let cached = Self.cached(slot) {
+            cached.prefetch()
             cached.touch()
             context.cache.countHit(hash)
             return Block(validated: cached.bytes).find(key, seek)
@@ -136,20 +147,30 @@ final class Table: Sendable {
         let handle = table.pointee.partitions[partition].filter
         let block = try readFilter(handle)
         return context.cache.insert(
-            block, in: table.pointee.filterSlot(partition), .high, bytesRead: Int(handle.byteCount))
+            block,
+            in: table.pointee.filterSlot(partition),
+            .high,
+            bytesRead: Int(handle.byteCount)
+        )
     }
 
     @inline(never)
     private func loadLeaf(_ table: UnsafePointer<OpenTable>, _ partition: Int) throws(ApusError) -> CachedBlock {
         let block = try readLeaf(table.pointee.partitions[partition])
         return context.cache.insert(
-            block, in: table.pointee.leafSlot(partition), .high,
-            bytesRead: Int(table.pointee.partitions[partition].leaf.byteCount))
+            block,
+            in: table.pointee.leafSlot(partition),
+            .high,
+            bytesRead: Int(table.pointee.partitions[partition].leaf.byteCount)
+        )
     }
 
     @inline(never)
     private func loadData(
-        _ leaf: Block, _ rank: Int, _ slot: CacheSlot, fill: Bool
+        _ leaf: Block,
+        _ rank: Int,
+        _ slot: CacheSlot,
+        fill: Bool
     ) throws(ApusError) -> CachedBlock {
         let handle = try dataHandle(leaf, rank)
         let block = try readBlock(handle, .data)
@@ -201,7 +222,9 @@ final class Table: Sendable {
 
     func indexDisagrees(_ table: UnsafePointer<OpenTable>, _ partition: Int) -> ApusError {
         reader.corruption(
-            "an index leaf ends before the root says", at: table.pointee.partitions[partition].leaf.offset)
+            "an index leaf ends before the root says",
+            at: table.pointee.partitions[partition].leaf.offset
+        )
     }
 
     // MARK: - Opening
@@ -214,7 +237,7 @@ final class Table: Sendable {
 
     @inline(never)
     private func open() throws(ApusError) -> UnsafePointer<OpenTable> {
-        let address = try opening.withLock { _ throws(ApusError) -> UInt in
+        let address = try loading.withLock { _ throws(ApusError) -> UInt in
             let present = opened.load(ordering: .acquiring)
             if present != 0 { return present }
             let loaded = try OpenTable.load(self)
@@ -241,7 +264,11 @@ final class Table: Sendable {
         defer { bytes.deallocate() }
         try reader.fill(bytes, at: reader.end)
         return try TableFooter.decode(
-            UnsafeRawBufferPointer(bytes), number: metadata.number, at: reader.end, file: path)
+            UnsafeRawBufferPointer(bytes),
+            number: metadata.number,
+            at: reader.end,
+            file: path
+        )
     }
 
     // MARK: - Range deletions
@@ -249,7 +276,7 @@ final class Table: Sendable {
     /// The table's range deletions; nil if there are none. Kept in memory after the first call.
     func rangeDeletions() throws(ApusError) -> RangeDeletions? {
         if metadata.rangeDeletionCount == 0 { return nil }
-        return try loadedRangeDeletions.withLock { loaded throws(ApusError) -> RangeDeletions in
+        return try loading.withLock { loaded throws(ApusError) -> RangeDeletions in
             if let loaded { return loaded }
             let deletions = RangeDeletions(try readRangeDeletions())
             context.cache.charge(rangeDeletionCharge)

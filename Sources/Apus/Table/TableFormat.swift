@@ -75,7 +75,10 @@ struct TableFooter: Hashable {
 
     /// - Parameter bytes: the last `TableFormat.footerByteCount` bytes of the file, which start at `offset`.
     static func decode(
-        _ bytes: UnsafeRawBufferPointer, number: FileNumber, at offset: UInt64, file: String
+        _ bytes: UnsafeRawBufferPointer,
+        number: FileNumber,
+        at offset: UInt64,
+        file: String
     ) throws(ApusError) -> TableFooter {
         guard bytes.count == TableFormat.footerByteCount else {
             throw .corruption("table is shorter than its footer", file: file, offset: offset)
@@ -93,8 +96,12 @@ struct TableFooter: Hashable {
             throw ApusError(.unsupportedFormat, "table of format version \(version)", file: file)
         }
         let footer = TableFooter(
-            properties: handle(bytes, 0), root: handle(bytes, 12), rangeDeletions: handle(bytes, 24),
-            dictionary: handle(bytes, 36), number: bytes.littleEndian(at: 48))
+            properties: handle(bytes, 0),
+            root: handle(bytes, 12),
+            rangeDeletions: handle(bytes, 24),
+            dictionary: handle(bytes, 36),
+            number: bytes.littleEndian(at: 48)
+        )
         guard footer.number == number else {
             throw .corruption("this is table \(footer.number) in the place of \(number)", file: file, offset: offset)
         }

@@ -64,14 +64,30 @@ struct TableProperties: Hashable {
     }
 
     static func decode(
-        _ bytes: UnsafeRawBufferPointer, number: FileNumber
+        _ bytes: UnsafeRawBufferPointer,
+        number: FileNumber
     ) throws(DecodingFailure) -> TableProperties {
         var properties = TableProperties(
             metadata: TableMetadata(
-                number: number, byteCount: 0, checksum: 0, smallest: [], largest: [], largestIsExclusive: false,
-                smallestSequence: .zero, largestSequence: .zero, entryCount: 0, deletionCount: 0,
-                rangeDeletionCount: 0, rawByteCount: 0, createdAt: 0, earliestExpiry: 0, blobReferences: []),
-            dataBlockCount: 0, partitionCount: 0)
+                number: number,
+                byteCount: 0,
+                checksum: 0,
+                smallest: [],
+                largest: [],
+                largestIsExclusive: false,
+                smallestSequence: .zero,
+                largestSequence: .zero,
+                entryCount: 0,
+                deletionCount: 0,
+                rangeDeletionCount: 0,
+                rawByteCount: 0,
+                createdAt: 0,
+                earliestExpiry: 0,
+                blobReferences: []
+            ),
+            dataBlockCount: 0,
+            partitionCount: 0
+        )
         var reader = ByteReader(bytes)
         while !reader.isAtEnd {
             let tag = try reader.varint("property tag")
@@ -121,8 +137,11 @@ struct TableProperties: Hashable {
         while !reader.isAtEnd {
             shares.append(
                 BlobFileShare(
-                    file: try reader.varint("blob file number"), byteCount: try reader.varint("blob byte count"),
-                    valueCount: try reader.varint("blob value count")))
+                    file: try reader.varint("blob file number"),
+                    byteCount: try reader.varint("blob byte count"),
+                    valueCount: try reader.varint("blob value count")
+                )
+            )
         }
         return shares
     }

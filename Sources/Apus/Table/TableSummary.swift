@@ -10,14 +10,29 @@ struct TableSummary {
 
     init(number: FileNumber, createdAt: UInt64) {
         metadata = TableMetadata(
-            number: number, byteCount: 0, checksum: 0, smallest: [], largest: [], largestIsExclusive: false,
-            smallestSequence: .zero, largestSequence: .zero, entryCount: 0, deletionCount: 0, rangeDeletionCount: 0,
-            rawByteCount: 0, createdAt: createdAt, earliestExpiry: 0, blobReferences: [])
+            number: number,
+            byteCount: 0,
+            checksum: 0,
+            smallest: [],
+            largest: [],
+            largestIsExclusive: false,
+            smallestSequence: .zero,
+            largestSequence: .zero,
+            entryCount: 0,
+            deletionCount: 0,
+            rangeDeletionCount: 0,
+            rawByteCount: 0,
+            createdAt: createdAt,
+            earliestExpiry: 0,
+            blobReferences: []
+        )
     }
 
     /// Adds an entry; entries come in order. False if its payload is no payload of its kind.
     mutating func add(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ payload: UnsafeRawBufferPointer
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        _ payload: UnsafeRawBufferPointer
     ) -> Bool {
         guard let kind = trailer.kind, kind != .rangeDeletion else { return false }
         switch kind {

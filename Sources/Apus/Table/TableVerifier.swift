@@ -70,7 +70,8 @@ private struct TableVerifier {
     }
 
     private mutating func checkIndex(
-        _ handle: BlockHandle, _ report: (ApusError) -> Void
+        _ handle: BlockHandle,
+        _ report: (ApusError) -> Void
     ) throws(ApusError) {
         let open = try OpenTable.load(table)
         defer { open.free() }
@@ -86,7 +87,9 @@ private struct TableVerifier {
             }
             let separator = IndexSeparator(root, rank: partition)
             if let last, !separator.isAtOrAfter(last) {
-                report(reader.corruption("root separator \(partition) sorts before its partition's end", at: handle.offset))
+                report(
+                    reader.corruption("root separator \(partition) sorts before its partition's end", at: handle.offset)
+                )
             }
             separatorBefore = separator
         }
@@ -96,7 +99,8 @@ private struct TableVerifier {
     private var separatorBefore: IndexSeparator?
 
     private mutating func checkPartition(
-        _ partition: IndexPartition, _ report: (ApusError) -> Void
+        _ partition: IndexPartition,
+        _ report: (ApusError) -> Void
     ) throws(ApusError) {
         var filterBlock: CachedBlock?
         defer { filterBlock?.release() }
@@ -127,7 +131,9 @@ private struct TableVerifier {
     }
 
     private mutating func checkData(
-        _ handle: BlockHandle, _ filter: BloomFilter?, _ report: (ApusError) -> Void
+        _ handle: BlockHandle,
+        _ filter: BloomFilter?,
+        _ report: (ApusError) -> Void
     ) throws(ApusError) {
         let memory = try table.readBlock(handle, .data)
         defer { memory.release() }
@@ -138,7 +144,9 @@ private struct TableVerifier {
             next = entry.end
             let key = block.key(of: entry, rank: rank)
             let sortsAfterLast = last.map { compare($0.key, $0.trailer, key, entry.trailer) < 0 } ?? true
-            if !sortsAfterLast { report(reader.corruption("entry \(rank) of a block is out of order", at: handle.offset)) }
+            if !sortsAfterLast {
+                report(reader.corruption("entry \(rank) of a block is out of order", at: handle.offset))
+            }
             if rank == 0, let separatorBefore, separatorBefore.isAtOrAfter((key, entry.trailer)) {
                 report(reader.corruption("a block begins before the separator in front of it", at: handle.offset))
             }
@@ -171,7 +179,10 @@ private struct TableVerifier {
             if properties.dataBlockCount != UInt64(blockCount) {
                 report(
                     reader.corruption(
-                        "\(blockCount) data blocks, its properties say \(properties.dataBlockCount)", at: handle.offset))
+                        "\(blockCount) data blocks, its properties say \(properties.dataBlockCount)",
+                        at: handle.offset
+                    )
+                )
             }
         } catch {
             throw reader.corruption(error.what, at: handle.offset)

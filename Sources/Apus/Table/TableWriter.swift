@@ -67,12 +67,15 @@ final class TableWriter {
 
     /// - Precondition: sorts after the entry before it; not a range deletion.
     func add(
-        _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ payload: UnsafeRawBufferPointer
+        _ key: UnsafeRawBufferPointer,
+        _ trailer: Trailer,
+        _ payload: UnsafeRawBufferPointer
     ) throws(ApusError) {
         if !block.isEmpty {
             precondition(
                 compareInternal(block.lastKey, Trailer(rawValue: block.lastTrailer), key, trailer) < 0,
-                "table entries must ascend")
+                "table entries must ascend"
+            )
             if mustCloseBlock(before: key.count + payload.count) { try closeBlock(next: key) }
         }
         let isRepeated = block.isEmpty ? nextKeyIsFiltered : equalBytes(block.lastKey, key)
@@ -102,7 +105,10 @@ final class TableWriter {
             footer.rangeDeletions = store(compressing: true) { $0.append(contentsOf: rangeDeletions) }
         }
         let properties = TableProperties(
-            metadata: summary.metadata, dataBlockCount: UInt64(blockCount), partitionCount: partitionCount)
+            metadata: summary.metadata,
+            dataBlockCount: UInt64(blockCount),
+            partitionCount: partitionCount
+        )
         footer.properties = store(compressing: false) { output in
             properties.encode().withUnsafeBytes { output.append($0) }
         }
@@ -171,8 +177,11 @@ final class TableWriter {
 
     private func closePartition() {
         var partition = IndexPartition(
-            leaf: .none, filter: .none, firstBlock: firstBlockOfPartition,
-            blockCount: blockCount - firstBlockOfPartition)
+            leaf: .none,
+            filter: .none,
+            firstBlock: firstBlockOfPartition,
+            blockCount: blockCount - firstBlockOfPartition
+        )
         let separator = [UInt8](leaf.lastKey)
         let trailer = leaf.lastTrailer
         if options.filterBitsPerKey > 0 {

@@ -1,4 +1,4 @@
-// apus verify, compact, salvage, dump: looking after a database.
+// apus verify, compact, keyspaces: looking after a database.
 
 import Apus
 import ArgumentParser
@@ -144,5 +144,7 @@ struct KeyspacesCommand: ParsableCommand {
 func jsonText(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+        positiveInfinity: "infinity", negativeInfinity: "-infinity", nan: "nan")
     return String(decoding: try encoder.encode(value), as: UTF8.self)
 }

@@ -85,6 +85,7 @@ func figureLines(_ statistics: Statistics) -> [String] {
 }
 
 private func hundredths(_ value: Double) -> String {
+    guard value.isFinite, abs(value) < 1e15 else { return "∞" }
     let scaled = Int((value * 100).rounded())
     let fraction = "\(scaled % 100)"
     return "\(scaled / 100)." + (fraction.count < 2 ? "0" : "") + fraction

@@ -24,11 +24,12 @@ final class DelimitedReader: RecordReader {
         self.position = ReaderPosition()
         try input.skipByteOrderMark()
         let start = input.offset
-        guard let first = try Self.row(input, delimiter) else {
+        guard let first = try Self.row(input, delimiter, number: 1) else {
             (header, keyColumn, valueColumn) = ([], 0, nil)
             return
         }
-        header = choice.hasHeader ? first : (1...first.count).map { Array("\($0)".utf8) }
+        let header = choice.hasHeader ? first : (1...first.count).map { Array("\($0)".utf8) }
+        self.header = header
         keyColumn = try choice.key.map { try Self.column($0, header, input) } ?? 0
         if let name = choice.value {
             valueColumn = try Self.column(name, header, input)
@@ -48,7 +49,7 @@ final class DelimitedReader: RecordReader {
 
     func next() throws -> ImportRecord? {
         guard !header.isEmpty else { return nil }
-        while let row = try readRow() {
+        while let row = try Self.row(input, delimiter, number: position.records + 1) {
             // A blank line is no row, unless rows have one field.
             if row == [[]], header.count > 1 {
                 position.offset = input.offset
@@ -64,14 +65,6 @@ final class DelimitedReader: RecordReader {
             return ImportRecord(key: key, value: value)
         }
         return nil
-    }
-
-    private func readRow() throws -> [[UInt8]]? {
-        do {
-            return try Self.row(input, delimiter)
-        } catch let malformed as MalformedRow {
-            throw failure(input, malformed.what)
-        }
     }
 
     /// Everything but the key, as a JSON object of strings.
@@ -104,16 +97,20 @@ final class DelimitedReader: RecordReader {
     }
 
     /// The fields of the next row; nil at the end.
-    private static func row(_ input: ByteInput, _ delimiter: UInt8) throws -> [[UInt8]]? {
+    private static func row(_ input: ByteInput, _ delimiter: UInt8, number: Int) throws -> [[UInt8]]? {
         guard try input.peek() != nil else { return nil }
         var row: [[UInt8]] = []
         var byteCount = 0
-        while true {
-            let (field, isLast) = try field(input, delimiter)
-            byteCount += field.count
-            if byteCount > recordByteLimit { throw MalformedRow(what: "the row is longer than any row should be") }
-            row.append(field)
-            if isLast { return row }
+        do {
+            while true {
+                let (field, isLast) = try field(input, delimiter)
+                byteCount += field.count
+                if byteCount > recordByteLimit { throw MalformedRow(what: "the row is longer than any row should be") }
+                row.append(field)
+                if isLast { return row }
+            }
+        } catch let malformed as MalformedRow {
+            throw Failure("\(input.name), record \(number): \(malformed.what)")
         }
     }
 

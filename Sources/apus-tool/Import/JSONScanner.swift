@@ -84,7 +84,8 @@ struct JSONScanner {
         while index < bytes.count, isLiteralByte(bytes[index]) { index += 1 }
         let text = String(decoding: bytes[start..<index], as: UTF8.self)
         if ["true", "false", "null"].contains(text) { return }
-        guard text.first.map({ $0 == "-" || $0.isNumber }) ?? false, Double(text) != nil else {
+        let isNumber = text.utf8.allSatisfy { "0123456789+-.eE".utf8.contains($0) } && text.first != "+"
+        guard isNumber, Double(text) != nil else {
             index = start
             throw unexpected("a value")
         }

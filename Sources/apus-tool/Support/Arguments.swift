@@ -19,7 +19,8 @@ struct DatabaseArgument: ParsableArguments {
         options.createIfMissing = create
         do {
             return try Database.open(at: database, options: options)
-        } catch let error as ApusError where error.kind == .notFound {
+        } catch {
+            guard error.kind == .notFound else { throw error }
             throw Failure("there is no database in \(database); --create makes one")
         }
     }
@@ -66,6 +67,9 @@ struct RangeOptions: ParsableArguments {
 
     func range(_ hex: HexFlag) throws -> KeyRange {
         if let prefix { return .prefix(try hex.bytes(prefix, "--prefix")) }
-        return KeyRange(lower: try from.map { try hex.bytes($0, "--from") }, upper: try to.map { try hex.bytes($0, "--to") })
+        var range = KeyRange.all
+        if let from { range.lower = try hex.bytes(from, "--from") }
+        if let to { range.upper = try hex.bytes(to, "--to") }
+        return range
     }
 }

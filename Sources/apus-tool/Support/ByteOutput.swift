@@ -18,12 +18,16 @@ final class ByteOutput {
     }
 
     /// A file that must not exist yet, unless it may be overwritten or continued.
-    init(path: String, overwrite: Bool = false, append: Bool = false) throws {
+    init(path: [UInt8], overwrite: Bool = false, append: Bool = false) throws {
         let mode = append ? O_APPEND : overwrite ? O_TRUNC : O_EXCL
         descriptor = path.withCString { open($0, O_WRONLY | O_CREAT | O_CLOEXEC | mode, 0o666) }
-        name = path
+        name = displayed(path)
         isOwned = true
-        if descriptor < 0 { throw Failure.system("cannot write \(path)") }
+        if descriptor < 0 { throw Failure.system("cannot write \(name)") }
+    }
+
+    convenience init(path: String, overwrite: Bool = false) throws {
+        try self.init(path: Array(path.utf8), overwrite: overwrite)
     }
 
     deinit {

@@ -36,8 +36,14 @@ import Testing
             let last = Int.random(in: first..<sources.count, using: &random)
             let before = sources.reduce(into: PlainSource()) { $0.add($1) }
             let output = try compact(
-                Array(sources[first...last]), newer: Array(sources[..<first]), older: Array(sources[(last + 1)...]),
-                snapshots: snapshots + [visible], horizon: horizon, hasMerges: history.hasMerges, &random)
+                Array(sources[first...last]),
+                newer: Array(sources[..<first]),
+                older: Array(sources[(last + 1)...]),
+                snapshots: snapshots + [visible],
+                horizon: horizon,
+                hasMerges: history.hasMerges,
+                &random
+            )
             sources.replaceSubrange(first...last, with: [output])
             let after = sources.reduce(into: PlainSource()) { $0.add($1) }
             var readers = Set(snapshots)
@@ -55,7 +61,8 @@ import Testing
                                 \(old) became \(new); snapshots \(snapshots.map(\.rawValue)), visible \
                                 \(visible.rawValue), sources \(first)...\(last) of \(sources.count), \
                                 horizon \(horizon)
-                                """)
+                                """
+                            )
                             return
                         }
                     }
@@ -66,22 +73,37 @@ import Testing
 
     /// One compaction with plain sources, its range deletions cut at random keys as outputs would be.
     private func compact(
-        _ inputs: [PlainSource], newer: [PlainSource], older: [PlainSource], snapshots: [SequenceNumber],
-        horizon: UInt64, hasMerges: Bool, _ random: inout SeededGenerator
+        _ inputs: [PlainSource],
+        newer: [PlainSource],
+        older: [PlainSource],
+        snapshots: [SequenceNumber],
+        horizon: UInt64,
+        hasMerges: Bool,
+        _ random: inout SeededGenerator
     ) throws -> PlainSource {
         let elision = TombstoneElision(
-            levels: [], others: older.enumerated().compactMap { $0.element.metadata(number: UInt64($0.offset) + 1) })
+            levels: [],
+            others: older.enumerated().compactMap { $0.element.metadata(number: UInt64($0.offset) + 1) }
+        )
         let deletions = RangeDeletions.merge(inputs.map { RangeDeletions($0.deletions) })
         let stripes = SnapshotStripes(snapshots)
         let newerKeys = Set(newer.flatMap { $0.entries.map(\.key) })
         let rules = CompactionRules(
-            stripes: stripes, rangeDeletions: deletions, elision: elision,
-            targetLevel: older.isEmpty && random.chance(70) ? 1 : 0, expiryHorizon: horizon,
-            mergeOperator: hasMerges ? AppendingOperator() : nil, blobs: nil,
+            stripes: stripes,
+            rangeDeletions: deletions,
+            elision: elision,
+            targetLevel: older.isEmpty && random.chance(70) ? 1 : 0,
+            expiryHorizon: horizon,
+            mergeOperator: hasMerges ? AppendingOperator() : nil,
+            blobs: nil,
             newerSourcesHold: random.chance(80)
-                ? { key throws(ApusError) in newerKeys.contains([UInt8](key)) } : nil)
+                ? { key throws(ApusError) in newerKeys.contains([UInt8](key)) } : nil
+        )
         let cursor = CompactionCursor(
-            source: MergingCursor(inputs.map { PlainCursor($0) }), rules: rules, values: nil)
+            source: MergingCursor(inputs.map { PlainCursor($0) }),
+            rules: rules,
+            values: nil
+        )
         var output = PlainSource()
         try cursor.seekToFirst()
         while cursor.isValid {
@@ -112,20 +134,35 @@ import Testing
     }
 
     private func survivors(
-        _ entries: [PlainEntry], deletions: [RangeDeletion] = [], snapshots: [UInt64], horizon: UInt64 = 0,
-        target: Int = 6, merging: Bool = false, older: [PlainSource] = []
+        _ entries: [PlainEntry],
+        deletions: [RangeDeletion] = [],
+        snapshots: [UInt64],
+        horizon: UInt64 = 0,
+        target: Int = 6,
+        merging: Bool = false,
+        older: [PlainSource] = []
     ) throws -> [PlainEntry] {
         let rules = CompactionRules(
-            stripes: SnapshotStripes(snapshots.map { SequenceNumber($0) }), rangeDeletions: RangeDeletions(deletions),
-            elision: TombstoneElision(levels: [older.map { $0.metadata(number: 1)! }]), targetLevel: target,
-            expiryHorizon: horizon, mergeOperator: merging ? AppendingOperator() : nil, blobs: nil,
-            newerSourcesHold: { _ throws(ApusError) in false })
+            stripes: SnapshotStripes(snapshots.map { SequenceNumber($0) }),
+            rangeDeletions: RangeDeletions(deletions),
+            elision: TombstoneElision(levels: [older.map { $0.metadata(number: 1)! }]),
+            targetLevel: target,
+            expiryHorizon: horizon,
+            mergeOperator: merging ? AppendingOperator() : nil,
+            blobs: nil,
+            newerSourcesHold: { _ throws(ApusError) in false }
+        )
         let cursor = CompactionCursor(
-            source: MergingCursor([PlainCursor(PlainSource(entries: entries))]), rules: rules, values: nil)
+            source: MergingCursor([PlainCursor(PlainSource(entries: entries))]),
+            rules: rules,
+            values: nil
+        )
         var result: [PlainEntry] = []
         try cursor.seekToFirst()
         while cursor.isValid {
-            result.append(PlainEntry(key: [UInt8](cursor.key), trailer: cursor.trailer, payload: [UInt8](cursor.payload)))
+            result.append(
+                PlainEntry(key: [UInt8](cursor.key), trailer: cursor.trailer, payload: [UInt8](cursor.payload))
+            )
             try cursor.next()
         }
         return result
@@ -212,10 +249,17 @@ import Testing
         for position in 0...5 {
             let failure = ApusError.corruption("broken", file: "x", offset: 7)
             let rules = CompactionRules(
-                stripes: SnapshotStripes([SequenceNumber(9)]), rangeDeletions: RangeDeletions([]),
-                elision: TombstoneElision(levels: []), targetLevel: 1, expiryHorizon: 0)
+                stripes: SnapshotStripes([SequenceNumber(9)]),
+                rangeDeletions: RangeDeletions([]),
+                elision: TombstoneElision(levels: []),
+                targetLevel: 1,
+                expiryHorizon: 0
+            )
             let cursor = CompactionCursor(
-                source: PlainCursor(source, failure: (position, failure)), rules: rules, values: nil)
+                source: PlainCursor(source, failure: (position, failure)),
+                rules: rules,
+                values: nil
+            )
             #expect(throws: failure) {
                 try cursor.seekToFirst()
                 while cursor.isValid { try cursor.next() }

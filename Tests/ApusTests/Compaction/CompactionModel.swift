@@ -70,18 +70,36 @@ struct PlainSource {
 extension TableMetadata {
     /// A table for the picker's tests: what is not said is unremarkable.
     static func plain(
-        _ number: FileNumber, _ smallest: String = "a", _ largest: String = "z", byteCount: UInt64 = 100,
-        entries: UInt64 = 10, deletions: UInt64 = 0, rangeDeletions: UInt64 = 0,
-        sequences: ClosedRange<UInt64> = 1...10, createdAt: UInt64 = 0, earliestExpiry: UInt64 = 0,
-        isExclusive: Bool = false, blobs: [BlobFileShare] = []
+        _ number: FileNumber,
+        _ smallest: String = "a",
+        _ largest: String = "z",
+        byteCount: UInt64 = 100,
+        entries: UInt64 = 10,
+        deletions: UInt64 = 0,
+        rangeDeletions: UInt64 = 0,
+        sequences: ClosedRange<UInt64> = 1...10,
+        createdAt: UInt64 = 0,
+        earliestExpiry: UInt64 = 0,
+        isExclusive: Bool = false,
+        blobs: [BlobFileShare] = []
     ) -> TableMetadata {
         TableMetadata(
-            number: number, byteCount: byteCount, checksum: 0, smallest: Array(smallest.utf8),
-            largest: Array(largest.utf8), largestIsExclusive: isExclusive,
+            number: number,
+            byteCount: byteCount,
+            checksum: 0,
+            smallest: Array(smallest.utf8),
+            largest: Array(largest.utf8),
+            largestIsExclusive: isExclusive,
             smallestSequence: SequenceNumber(sequences.lowerBound),
-            largestSequence: SequenceNumber(sequences.upperBound), entryCount: entries, deletionCount: deletions,
-            rangeDeletionCount: rangeDeletions, rawByteCount: byteCount, createdAt: createdAt,
-            earliestExpiry: earliestExpiry, blobReferences: blobs)
+            largestSequence: SequenceNumber(sequences.upperBound),
+            entryCount: entries,
+            deletionCount: deletions,
+            rangeDeletionCount: rangeDeletions,
+            rawByteCount: byteCount,
+            createdAt: createdAt,
+            earliestExpiry: earliestExpiry,
+            blobReferences: blobs
+        )
     }
 }
 
@@ -151,7 +169,8 @@ extension PlainSource {
     func about(_ key: [UInt8]) -> PlainSource {
         PlainSource(
             entries: entries.filter { $0.key == key }.sorted { $0.sequence > $1.sequence },
-            deletions: deletions.filter { $0.start <= key && key < $0.end })
+            deletions: deletions.filter { $0.start <= key && key < $0.end }
+        )
     }
 
     /// Every time at which something that is visible may change, from `first` on.
@@ -169,7 +188,9 @@ extension PlainSource {
 
     /// What a reader at `snapshot` and `time` sees of `key`, worked out the slow way.
     func sight(
-        of key: [UInt8], at snapshot: SequenceNumber, _ time: UInt64,
+        of key: [UInt8],
+        at snapshot: SequenceNumber,
+        _ time: UInt64,
         blob: (BlobReference) throws -> [UInt8] = { _ in throw AppendingOperator.Refused() }
     ) throws -> Sight {
         precondition(entries.allSatisfy { $0.key == key }, "ask about one key only")
@@ -242,7 +263,11 @@ extension PlainEntry {
     }
 
     static func merge(
-        _ key: [UInt8], _ sequence: UInt64, _ operand: [UInt8], writtenAt: UInt64, expiresAt: UInt64 = 0
+        _ key: [UInt8],
+        _ sequence: UInt64,
+        _ operand: [UInt8],
+        writtenAt: UInt64,
+        expiresAt: UInt64 = 0
     ) -> PlainEntry {
         var payload: [UInt8] = []
         payload.appendLittleEndian(writtenAt)
@@ -304,7 +329,8 @@ struct HistoryGenerator {
                 guard key != other else { continue }
                 let (start, end) = key < other ? (key, other) : (other, key)
                 source.deletions.append(
-                    RangeDeletion(start: start, end: end, sequence: SequenceNumber(sequence)))
+                    RangeDeletion(start: start, end: end, sequence: SequenceNumber(sequence))
+                )
             case ..<60 where hasMerges:
                 let operand = generator.chance(5) ? [UInt8(ascii: "!")] : value
                 source.entries.append(.merge(key, sequence, operand, writtenAt: clock, expiresAt: expiresAt))

@@ -2,24 +2,6 @@
 
 @testable import Apus
 
-/// SplitMix64: every run of a seed is the same.
-struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-}
-
 /// Families of keys, each with its own way to break a search by key heads.
 enum KeyFamily: CaseIterable {
     /// Up to six bytes of 00, 01, FE, FF: prefixes of each other, zero padding against real zeroes, all-FF keys.

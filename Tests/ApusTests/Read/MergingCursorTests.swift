@@ -43,13 +43,13 @@ import Testing
     ) throws {
         try cursor.seekToFirst()
         for entry in model.entries {
-            try #require(ModelEntry(cursor) == entry, place)
+            if ModelEntry(cursor) != entry { try #require(ModelEntry(cursor) == entry, place) }
             try cursor.next()
         }
         #expect(!cursor.isValid)
         try cursor.seekToLast()
         for entry in model.entries.reversed() {
-            try #require(ModelEntry(cursor) == entry, place)
+            if ModelEntry(cursor) != entry { try #require(ModelEntry(cursor) == entry, place) }
             try cursor.previous()
         }
         #expect(!cursor.isValid)
@@ -78,7 +78,8 @@ import Testing
                 index -= 1
             default: continue
             }
-            try #require(ModelEntry(cursor) == model.entry(index), place)
+            let expected = model.entry(index)
+            if ModelEntry(cursor) != expected { try #require(ModelEntry(cursor) == expected, place) }
         }
     }
 

@@ -23,28 +23,30 @@ struct LogTestDatabase {
     let manifest: ManifestWriter
     let logs: LogSet
 
-    /// Creates a database, or opens one anew: what was replayed is logged again, in new files.
+    /// Creates a database, or opens one anew. What was replayed goes to a file that plays the part of a table.
     static func open(
-        _ disk: LogTestFileSystem, segmentByteCount: UInt64 = 4096, manifestByteCount: UInt64 = 8192
+        _ disk: LogTestFileSystem,
+        segmentByteCount: UInt64 = 4096,
+        manifestByteCount: UInt64 = 8192
     ) throws(ApusError) -> LogTestDatabase {
-        try DatabaseDirectory.create(directory, on: disk)
         var state = ManifestState(databaseID: id)
-        var kept: [(SequenceNumber, [UInt8])] = []
-        var base = SequenceNumber.zero
         var obsolete: [FileName] = []
-        var nextNumber: UInt64 = 1
+        let counter: TestCounter
         switch try RecoveredState.read(directory: directory, fileSystem: disk) {
         case .fresh(let leftovers):
+            try DatabaseDirectory.create(directory, on: disk)
             for name in leftovers { try io { () throws(IOError) in try disk.remove(name.path(in: directory)) } }
+            counter = TestCounter(1)
         case .database(let recovered):
-            kept = try replay(recovered, disk).batches
+            counter = TestCounter(recovered.nextFileNumber)
             state = recovered.manifest
-            obsolete = recovered.obsoleteFiles + state.logs.keys.map { .log($0) } + [.manifest(recovered.current.manifest)]
-            nextNumber = recovered.nextFileNumber
+            obsolete =
+                recovered.obsoleteFiles + state.logs.keys.map { .log($0) } + [.manifest(recovered.current.manifest)]
             state.logs = [:]
+            let replayed = try replay(recovered, disk)
+            try flush(replayed.batches, counter.take(), disk, &state)
+            state.lastSequence = max(state.lastSequence, replayed.result.lastSequence)
         }
-        base = max(SequenceNumber((kept.first?.0.rawValue ?? 1) - 1), .zero)
-        let counter = TestCounter(nextNumber)
         let holder = Monitor<ManifestWriter?>(nil)
         let logs = LogSet(
             .init(directory: directory, fileSystem: disk, databaseID: id, segmentByteCount: segmentByteCount),
@@ -52,37 +54,49 @@ struct LogTestDatabase {
             register: { (number, byteCount) throws(ApusError) in
                 let manifest = holder.withLock { $0! }
                 try manifest.append(VersionEdit([.logCreated(number, byteCount: byteCount)]))
-            })
+            }
+        )
         let first = try logs.prepareFirst()
-        do throws(DecodingFailure) {
-            try state.apply(VersionEdit([.logCreated(first.number, byteCount: first.capacity)]))
-        } catch {
-            throw .corruption(error.what, file: directory)
-        }
-        if kept.isEmpty { base = state.lastSequence }
-        // What was replayed has to be durable in the new log before it becomes the current one.
-        let manifest: ManifestWriter
-        if kept.isEmpty {
-            manifest = try newManifest(disk, state, counter, manifestByteCount)
-            holder.withLock { $0 = manifest }
-            try logs.start(after: base)
-        } else {
-            manifest = try newManifest(disk, state, counter, manifestByteCount)
-            holder.withLock { $0 = manifest }
-            try logs.start(after: base)
-            for (sequence, payload) in kept { try append(payload, sequence, to: logs) }
-            try logs.synchronize()
-        }
-        for name in obsolete { try? disk.remove(name.path(in: directory)) }
+        try apply([.logCreated(first.number, byteCount: first.capacity)], to: &state)
+        let manifest = try ManifestWriter(
+            .init(directory: directory, fileSystem: disk, byteCount: manifestByteCount),
+            state,
+            allocateNumber: { counter.take() }
+        )
+        holder.withLock { $0 = manifest }
+        try logs.start(after: state.lastSequence)
+        for name in obsolete { try io { () throws(IOError) in try disk.remove(name.path(in: directory)) } }
         return LogTestDatabase(disk: disk, manifest: manifest, logs: logs)
     }
 
-    private static func newManifest(
-        _ disk: LogTestFileSystem, _ state: ManifestState, _ counter: TestCounter, _ byteCount: UInt64
-    ) throws(ApusError) -> ManifestWriter {
-        try ManifestWriter(
-            .init(directory: directory, fileSystem: disk, byteCount: byteCount), state,
-            allocateNumber: { counter.take() })
+    static func apply(_ changes: [VersionEdit.Change], to state: inout ManifestState) throws(ApusError) {
+        do throws(DecodingFailure) { try state.apply(VersionEdit(changes)) } catch {
+            throw .corruption(error.what, file: directory)
+        }
+    }
+
+    /// Writes sequence numbers to a file and lists it as a table of keyspace 1.
+    private static func flush(
+        _ batches: [(SequenceNumber, [UInt8])],
+        _ number: FileNumber,
+        _ disk: LogTestFileSystem,
+        _ state: inout ManifestState
+    ) throws(ApusError) {
+        guard let last = batches.last?.0, let first = batches.first?.0 else { return }
+        let bytes = batches.flatMap { batch in (0..<8).map { UInt8(truncatingIfNeeded: batch.0.rawValue >> (8 * $0)) } }
+        try io { () throws(IOError) in
+            let file = try disk.open(path(.table(number)), .create)
+            try file.write(bytes, at: 0)
+            try file.synchronize()
+        }
+        var changes: [VersionEdit.Change] = []
+        if state.keyspaces.isEmpty { changes.append(.keyspaceCreated(1, name: "numbers", KeyspaceSettings())) }
+        var table = TableMetadata.sample(number, "a", "a")
+        table.byteCount = UInt64(bytes.count)
+        table.smallestSequence = first
+        table.largestSequence = last
+        changes += [.tableAdded(1, level: 0, table), .flushedSequence(1, last)]
+        try apply(changes, to: &state)
     }
 
     static func append(_ payload: [UInt8], _ sequence: SequenceNumber, to logs: LogSet) throws(ApusError) {
@@ -111,28 +125,80 @@ struct LogTestDatabase {
     struct Replayed {
         var batches: [(SequenceNumber, [UInt8])] = []
         var result = LogReplay.Result()
-        var sequences: [UInt64] { batches.map { $0.0.rawValue } }
+        /// From the files that play tables.
+        var flushed: [UInt64] = []
+        var sequences: [UInt64] { flushed + batches.map { $0.0.rawValue } }
     }
 
     static func replay(
-        _ recovered: RecoveredState, _ disk: LogTestFileSystem, mode: RecoveryMode = .strict
+        _ recovered: RecoveredState,
+        _ disk: LogTestFileSystem,
+        mode: RecoveryMode = .strict
     ) throws(ApusError) -> Replayed {
         var replayed = Replayed()
         let replay = LogReplay(
-            directory: directory, fileSystem: disk, manifest: recovered.manifest, mode: mode)
+            directory: directory,
+            fileSystem: disk,
+            manifest: recovered.manifest,
+            mode: mode
+        )
         replayed.result = try replay.run { (sequence, payload) throws(ApusError) in
             replayed.batches.append((sequence, Array(payload)))
         }
+        for keyspace in recovered.manifest.keyspaces.values {
+            for table in keyspace.tables[0].values {
+                let bytes = disk.content(path(.table(table.number)))
+                bytes.withUnsafeBytes { bytes in
+                    for offset in stride(from: 0, to: bytes.count, by: 8) {
+                        replayed.flushed.append(bytes.littleEndian(at: offset))
+                    }
+                }
+            }
+        }
+        replayed.flushed.sort()
         return replayed
     }
 
     /// Everything that a reader finds on `disk`.
-    static func read(_ disk: LogTestFileSystem, mode: RecoveryMode = .strict) throws(ApusError) -> (RecoveredState, Replayed)? {
+    static func read(
+        _ disk: LogTestFileSystem,
+        mode: RecoveryMode = .strict
+    ) throws(ApusError) -> (RecoveredState, Replayed)? {
         switch try RecoveredState.read(directory: directory, fileSystem: disk, mode: mode) {
         case .fresh: return nil
         case .database(let recovered): return (recovered, try replay(recovered, disk, mode: mode))
         }
     }
 
+    /// What `database.close` does.
+    func close() throws(ApusError) {
+        let end = try logs.close()
+        try manifest.close(
+            CleanClose(lastSequence: end.lastSequence, logNumber: end.number, logByteCount: end.byteCount)
+        )
+    }
+
     static func path(_ name: FileName) -> String { name.path(in: directory) }
+}
+
+extension TableMetadata {
+    static func sample(_ number: FileNumber, _ smallest: String, _ largest: String) -> TableMetadata {
+        TableMetadata(
+            number: number,
+            byteCount: 4096,
+            checksum: 0xDEAD_BEEF,
+            smallest: Array(smallest.utf8),
+            largest: Array(largest.utf8),
+            largestIsExclusive: false,
+            smallestSequence: SequenceNumber(1),
+            largestSequence: SequenceNumber(10),
+            entryCount: 10,
+            deletionCount: 1,
+            rangeDeletionCount: 0,
+            rawByteCount: 1000,
+            createdAt: 1_700_000_000_000,
+            earliestExpiry: 0,
+            blobReferences: []
+        )
+    }
 }

@@ -4,20 +4,6 @@
 import ApusIO
 
 /// A small deterministic random source (SplitMix64).
-struct TestRandom {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-}
-
 /// A call that failed, or is about to be made.
 struct TestCall: Sendable, Equatable {
     var operation: IOError.Operation
@@ -95,7 +81,7 @@ final class LogTestFileSystem: FileSystem {
     }
 
     /// What a power loss leaves: any subset of the name changes since the last directory sync, and of each file's
-    /// unsynced sectors any subset, the others old or, at random, garbage.
+    /// unsynced sectors any subset; of the others, what was written is missing, half there or garbage.
     func crashed(seed: UInt64) -> LogTestFileSystem {
         var random = TestRandom(seed: seed)
         let after = LogTestFileSystem()
@@ -133,8 +119,10 @@ final class LogTestFileSystem: FileSystem {
             case 0: break
             case 1: bytes.replaceSubrange(range, with: inode.bytes[range])
             default:
-                for index in range where mode == 3 || random.below(2) == 0 { bytes[index] = inode.bytes[index] }
-                if mode == 3 { for index in range { bytes[index] = UInt8(truncatingIfNeeded: random.next()) } }
+                // Bytes that a write did not change are safe: a sector is written as a whole.
+                for index in range where bytes[index] != inode.bytes[index] && (mode == 3 || random.below(2) == 0) {
+                    bytes[index] = mode == 3 ? UInt8(truncatingIfNeeded: random.next()) : inode.bytes[index]
+                }
             }
         }
         return bytes

@@ -6,7 +6,7 @@ import Synchronization
 @testable import Apus
 
 final class MemoryFileSystem: FileSystem, Sendable {
-    private let files = Mutex<[String: MemoryFile]>([:])
+    private let files = Monitor<[String: MemoryFile]>([:])
     private let opens = Atomic<Int>(0)
     /// Files open at the moment, over all paths.
     let openCount = Atomic<Int>(0)
@@ -36,7 +36,10 @@ final class MemoryFileSystem: FileSystem, Sendable {
         get { files.withLock { $0[path] }?.bytes.withLock { $0 } }
         set {
             files.withLock { files in
-                guard let newValue else { return files[path] = nil }
+                guard let newValue else {
+                    files[path] = nil
+                    return
+                }
                 let file = files[path] ?? MemoryFile(path: path)
                 file.bytes.withLock { $0 = newValue }
                 files[path] = file
@@ -76,7 +79,7 @@ private final class MemoryLock: FileLock {
 
 private final class MemoryFile: Sendable {
     let path: String
-    let bytes = Mutex<[UInt8]>([])
+    let bytes = Monitor<[UInt8]>([])
     init(path: String) { self.path = path }
 }
 
@@ -93,7 +96,9 @@ private final class MemoryHandle: File, Sendable {
         let address = UInt(bitPattern: buffer.baseAddress)
         let wanted = buffer.count
         return file.bytes.withLock { bytes in
-            guard offset < UInt64(bytes.count), let target = UnsafeMutableRawPointer(bitPattern: address) else { return 0 }
+            guard offset < UInt64(bytes.count), let target = UnsafeMutableRawPointer(bitPattern: address) else {
+                return 0
+            }
             let count = min(wanted, bytes.count - Int(offset))
             bytes.withUnsafeBytes { target.copyMemory(from: $0.baseAddress! + Int(offset), byteCount: count) }
             return count

@@ -6,7 +6,7 @@ import Testing
 @testable import Apus
 
 /// An entry as plain values; ordered as the engine orders.
-struct ModelEntry: Hashable, Comparable, CustomStringConvertible {
+struct TableEntry: Hashable, Comparable, CustomStringConvertible {
     var key: [UInt8]
     var trailer: Trailer
     var payload: [UInt8]
@@ -17,35 +17,13 @@ struct ModelEntry: Hashable, Comparable, CustomStringConvertible {
         self.payload = payload
     }
 
-    static func < (a: ModelEntry, b: ModelEntry) -> Bool {
-        a.key == b.key ? a.trailer.rawValue > b.trailer.rawValue : a.key.lexicographicallyPrecedes(b.key)
-    }
+    static func < (a: TableEntry, b: TableEntry) -> Bool { a.isBefore(b.key, b.trailer) }
 
     func isBefore(_ key: [UInt8], _ trailer: Trailer) -> Bool {
-        self.key == key ? self.trailer.rawValue > trailer.rawValue : self.key.lexicographicallyPrecedes(key)
+        self.key.withUnsafeBytes { a in key.withUnsafeBytes { compareInternal(a, self.trailer, $0, trailer) < 0 } }
     }
 
     var description: String { "\(key.prefix(24))@\(trailer.sequence.rawValue)+\(payload.count)" }
-}
-
-/// A deterministic generator (SplitMix64); print its seed.
-struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
-
-    mutating func bytes(_ count: Int, alphabet: [UInt8]? = nil) -> [UInt8] {
-        (0..<count).map { _ in
-            if let alphabet { alphabet[Int(next() % UInt64(alphabet.count))] } else { UInt8(truncatingIfNeeded: next()) }
-        }
-    }
 }
 
 /// A file system, a cache and the tables in them.
@@ -56,7 +34,11 @@ final class TableFixture {
     let pool: FilePool
     let context: TableContext
 
-    init(cacheCapacity: Int = 64 << 20, fileLimit: Int = 512, onObsolete: @escaping @Sendable (FileNumber) -> Void = { _ in }) {
+    init(
+        cacheCapacity: Int = 64 << 20,
+        fileLimit: Int = 512,
+        onObsolete: @escaping @Sendable (FileNumber) -> Void = { _ in }
+    ) {
         cache = BlockCache(capacity: cacheCapacity, epochs: epochs)
         pool = FilePool(fileSystem: fileSystem, limit: fileLimit)
         context = TableContext(cache: cache, epochs: epochs, filePool: pool, onObsolete: onObsolete)
@@ -65,7 +47,9 @@ final class TableFixture {
     func path(_ number: FileNumber) -> String { "db/\(number).table" }
 
     func write(
-        _ entries: [ModelEntry], number: FileNumber = 7, options: TableWriterOptions = .init(),
+        _ entries: [TableEntry],
+        number: FileNumber = 7,
+        options: TableWriterOptions = .init(),
         rangeDeletions: [RangeDeletion] = []
     ) throws -> TableMetadata {
         let file = try fileSystem.open(path(number), .create)
@@ -84,7 +68,9 @@ final class TableFixture {
     }
 
     func table(
-        _ entries: [ModelEntry], options: TableWriterOptions = .init(), rangeDeletions: [RangeDeletion] = []
+        _ entries: [TableEntry],
+        options: TableWriterOptions = .init(),
+        rangeDeletions: [RangeDeletion] = []
     ) throws -> Table {
         open(try write(entries, options: options, rangeDeletions: rangeDeletions))
     }
@@ -92,13 +78,13 @@ final class TableFixture {
 
 extension Table {
     /// What a lookup finds, copied.
-    func find(_ key: [UInt8], at sequence: UInt64, fill: Bool = true) throws -> ModelEntry? {
+    func find(_ key: [UInt8], at sequence: UInt64, fill: Bool = true) throws -> TableEntry? {
         let pin = context.epochs.pin()
         defer { context.epochs.unpin(pin) }
-        return try key.withUnsafeBytes { bytes -> ModelEntry? in
+        return try key.withUnsafeBytes { bytes -> TableEntry? in
             let seek = Trailer.seek(SequenceNumber(sequence))
             guard let found = try find(bytes, hash: KeyHash.of(bytes), seek, fill: fill) else { return nil }
-            var entry = ModelEntry(key, 0, [UInt8](found.payload))
+            var entry = TableEntry(key, 0, [UInt8](found.payload))
             entry.trailer = found.trailer
             return entry
         }
@@ -114,9 +100,9 @@ extension Table {
 
 extension EntryCursor {
     /// The entry under the cursor, copied.
-    var current: ModelEntry? {
+    var current: TableEntry? {
         guard isValid else { return nil }
-        var entry = ModelEntry([UInt8](key), 0, [UInt8](payload))
+        var entry = TableEntry([UInt8](key), 0, [UInt8](payload))
         entry.trailer = trailer
         return entry
     }
@@ -125,4 +111,8 @@ extension EntryCursor {
     func seekBefore(_ key: [UInt8], _ trailer: Trailer) throws {
         try key.withUnsafeBytes { try seekBefore($0, trailer) }
     }
+}
+
+extension RawBuffer {
+    borrowing func copy() -> [UInt8] { [UInt8](bytes) }
 }

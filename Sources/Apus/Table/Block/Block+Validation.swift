@@ -42,8 +42,13 @@ extension Block {
     }
 
     private static func validateEntries(
-        _ bytes: UnsafeRawBufferPointer, _ columnsEnd: Int, _ entryCount: Int, _ prefixCount: Int, _ width: Int,
-        _ baseSequence: UInt64, _ content: Content
+        _ bytes: UnsafeRawBufferPointer,
+        _ columnsEnd: Int,
+        _ entryCount: Int,
+        _ prefixCount: Int,
+        _ width: Int,
+        _ baseSequence: UInt64,
+        _ content: Content
     ) throws(DecodingFailure) {
         let entries = UnsafeRawBufferPointer(rebasing: bytes[columnsEnd...])
         let offsets = columnsEnd - entryCount * width

@@ -73,8 +73,11 @@ struct Block {
         let sequence = baseSequence &+ Self.varint(&next)
         let payloadCount = Int(truncatingIfNeeded: Self.varint(&next))
         return Entry(
-            trailer: Trailer(rawValue: sequence << 8 | kind), restCount: restCount, suffix: next,
-            payload: UnsafeRawBufferPointer(start: next + max(restCount &- 8, 0), count: payloadCount))
+            trailer: Trailer(rawValue: sequence << 8 | kind),
+            restCount: restCount,
+            suffix: next,
+            payload: UnsafeRawBufferPointer(start: next + max(restCount &- 8, 0), count: payloadCount)
+        )
     }
 
     @inline(__always)
@@ -162,7 +165,10 @@ struct Block {
     /// The first entry with the key's head was not it: an older version, or another key with the same head, may be.
     @inline(never)
     private func findInRun(
-        _ key: UnsafeRawBufferPointer, _ seek: Trailer, _ head: UInt64, after node: Int
+        _ key: UnsafeRawBufferPointer,
+        _ seek: Trailer,
+        _ head: UInt64,
+        after node: Int
     ) -> FoundEntry? {
         var low = order.rank(node: node) &+ 1
         let end = endOfRun(head)
@@ -191,7 +197,10 @@ struct Block {
     /// Orders an entry against (`key`, `trailer`), given that prefix and head are the same.
     @inline(__always)
     private func compare(
-        _ entry: Entry, _ key: UnsafeRawBufferPointer, _ prefixCount: Int, _ trailer: Trailer
+        _ entry: Entry,
+        _ key: UnsafeRawBufferPointer,
+        _ prefixCount: Int,
+        _ trailer: Trailer
     ) -> Int {
         let order = compareKey(entry, key, prefixCount)
         if order != 0 { return order }
@@ -207,7 +216,8 @@ struct Block {
         if entry.restCount > 8 && restCount > 8 {
             return compareBytes(
                 UnsafeRawBufferPointer(start: entry.suffix, count: entry.restCount &- 8),
-                UnsafeRawBufferPointer(start: key.baseAddress! + (prefixCount &+ 8), count: restCount &- 8))
+                UnsafeRawBufferPointer(start: key.baseAddress! + (prefixCount &+ 8), count: restCount &- 8)
+            )
         }
         return entry.restCount &- restCount
     }

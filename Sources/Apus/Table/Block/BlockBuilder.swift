@@ -17,6 +17,9 @@ final class BlockBuilder {
     private var keys = RawBuffer(capacity: 8 << 10)
     private var payloads = RawBuffer(capacity: 16 << 10)
     private var entries: [Entry] = []
+    /// The encoded entries, and where each starts.
+    private var body = RawBuffer(capacity: 16 << 10)
+    private var offsets: [Int] = []
     /// Bytes that every key added so far begins with.
     private var sharedCount = 0
     /// Entry headers so far, each at its exact size but for the sequence number.
@@ -34,11 +37,18 @@ final class BlockBuilder {
 
     /// - Precondition: sorts after the entry before it.
     func add(_ key: UnsafeRawBufferPointer, _ trailer: UInt64, _ payload: UnsafeRawBufferPointer) {
-        sharedCount = entries.isEmpty ? key.count : commonPrefixCount(key, UnsafeRawBufferPointer(rebasing: keys.bytes[..<sharedCount]))
+        sharedCount =
+            entries.isEmpty
+            ? key.count : commonPrefixCount(key, UnsafeRawBufferPointer(rebasing: keys.bytes[..<sharedCount]))
         entries.append(
             Entry(
-                keyOffset: keys.count, payloadOffset: payloads.count, keyCount: key.count,
-                payloadCount: payload.count, trailer: trailer))
+                keyOffset: keys.count,
+                payloadOffset: payloads.count,
+                keyCount: key.count,
+                payloadCount: payload.count,
+                trailer: trailer
+            )
+        )
         keys.append(key)
         payloads.append(payload)
         entryHeaderByteCount += 6 + varintByteCount(UInt64(payload.count))
@@ -54,45 +64,44 @@ final class BlockBuilder {
     /// - Precondition: not empty.
     func finish(into output: inout RawBuffer) {
         precondition(!entries.isEmpty)
-        let start = output.count
-        let prefix = UnsafeRawBufferPointer(rebasing: keys.bytes[..<sharedCount])
         // Encoded before the columns are, since they hold its offsets.
-        var offsets: [Int] = []
-        offsets.reserveCapacity(entries.count)
-        var body = RawBuffer(capacity: estimatedByteCount)
         for entry in entries {
             offsets.append(body.count)
-            encode(entry, into: &body)
+            encode(entry)
         }
-        let isWide = offsets[offsets.count - 1] > Int(UInt16.max)
-
+        let width = offsets[offsets.count - 1] > Int(UInt16.max) ? 4 : 2
+        let start = output.count
         output.appendLittleEndian(
-            BlockFormat.header(entryCount: entries.count, prefixCount: sharedCount, offsetWidth: isWide ? 4 : 2))
+            BlockFormat.header(entryCount: entries.count, prefixCount: sharedCount, offsetWidth: width)
+        )
         output.appendLittleEndian(smallestSequence)
-        output.append(prefix)
+        output.append(UnsafeRawBufferPointer(rebasing: keys.bytes[..<sharedCount]))
         while (output.count - start) % 8 != 0 { output.appendLittleEndian(UInt8(0)) }
-        let order = EytzingerOrder(count: entries.count)
-        let heads = output.extend(entries.count * 8)
-        for rank in entries.indices {
-            let head = keyHead(key(entries[rank]), from: sharedCount)
-            heads.storeBytes(of: head.littleEndian, toByteOffset: (order.node(rank: rank) - 1) * 8, as: UInt64.self)
-        }
-        let width = isWide ? 4 : 2
-        let column = output.extend(entries.count * width)
-        for rank in entries.indices {
-            let position = (order.node(rank: rank) - 1) * width
-            if isWide {
-                column.storeBytes(of: UInt32(offsets[rank]).littleEndian, toByteOffset: position, as: UInt32.self)
-            } else {
-                column.storeBytes(of: UInt16(offsets[rank]).littleEndian, toByteOffset: position, as: UInt16.self)
-            }
-        }
+        appendColumns(width, to: &output)
         output.append(body.bytes)
         reset()
     }
 
+    private func appendColumns(_ width: Int, to output: inout RawBuffer) {
+        let order = EytzingerOrder(count: entries.count)
+        let heads = output.extend(entries.count * (8 + width))
+        let column = heads + entries.count * 8
+        for rank in 0..<entries.count {
+            let position = order.node(rank: rank) - 1
+            let head = keyHead(key(entries[rank]), from: sharedCount)
+            heads.storeBytes(of: head.littleEndian, toByteOffset: position * 8, as: UInt64.self)
+            if width == 4 {
+                column.storeBytes(of: UInt32(offsets[rank]).littleEndian, toByteOffset: position * 4, as: UInt32.self)
+            } else {
+                column.storeBytes(of: UInt16(offsets[rank]).littleEndian, toByteOffset: position * 2, as: UInt16.self)
+            }
+        }
+    }
+
     private func reset() {
         entries.removeAll(keepingCapacity: true)
+        offsets.removeAll(keepingCapacity: true)
+        body.truncate(to: 0)
         keys.truncate(to: 0)
         payloads.truncate(to: 0)
         sharedCount = 0
@@ -100,7 +109,7 @@ final class BlockBuilder {
         smallestSequence = .max
     }
 
-    private func encode(_ entry: Entry, into body: inout RawBuffer) {
+    private func encode(_ entry: Entry) {
         let restCount = entry.keyCount - sharedCount
         body.appendVarint(UInt64(restCount))
         body.appendLittleEndian(UInt8(truncatingIfNeeded: entry.trailer))

@@ -16,6 +16,8 @@ struct RawBuffer: ~Copyable {
 
     deinit { base.deallocate() }
 
+    /// A view that does not keep the buffer alive: take it of a stored buffer or a parameter, not of a local variable,
+    /// which may be gone after its last mention.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     @inline(__always)

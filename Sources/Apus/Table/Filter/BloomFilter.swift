@@ -76,7 +76,7 @@ struct BloomFilter {
     /// Multiplying by the count and keeping the upper half spreads the hash evenly without a division.
     @inline(__always)
     private static func lineOffset(_ hash: UInt64, lineCount: UInt64) -> Int {
-        headerByteCount &+ Int(truncatingIfNeeded: (hash >> 32) &* lineCount >> 32) &* lineByteCount
+        headerByteCount &+ Int(truncatingIfNeeded: ((hash >> 32) &* lineCount) >> 32) &* lineByteCount
     }
 
     /// The count with the fewest false positives, which is below bits × ln 2 because lines fill unevenly.
