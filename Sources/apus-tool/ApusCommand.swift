@@ -13,8 +13,9 @@ struct ApusCommand: ParsableCommand {
             Exit codes: 0 done; 1 failed, or no such key; 2 the database is damaged; 64 wrong usage.
             """,
         subcommands: [
-            PutCommand.self, GetCommand.self, DeleteCommand.self, ScanCommand.self,
+            DemoCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self, ScanCommand.self,
             CountCommand.self, ImportCommand.self, ExportCommand.self, KeyspacesCommand.self, StatsCommand.self,
             VerifyCommand.self, CompactCommand.self,
-        ])
+        ]
+    )
 }

@@ -10,7 +10,8 @@ struct DeleteCommand: ParsableCommand {
         discussion: """
             Give keys, or a range by --prefix or --from and --to. A key that is absent is no error. \
             A range costs the same whether it holds ten entries or ten million.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Argument(help: "Keys to remove.")

@@ -17,7 +17,8 @@ struct ExportCommand: ParsableCommand {
             csv, tsv: the columns key and value, quoted as in RFC 4180.
             values: the values alone, a line each: objects imported with --key-field.
             tree: into the new directory DESTINATION; --lines puts lines together again.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Argument(help: "A new file or directory; standard output if absent or -.", completion: .file())

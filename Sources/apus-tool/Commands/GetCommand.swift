@@ -10,7 +10,8 @@ struct GetCommand: ParsableCommand {
         discussion: """
             To a file or pipe go exactly the value's bytes. On a terminal, bytes that are no text are shown as \
             escapes and a line feed follows. Exits with 1 if the key has no value.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Argument(help: "The key.")

@@ -23,7 +23,8 @@ struct ImportCommand: ParsableCommand {
 
             An import may be killed at any time. Run again, it skips what is done and goes on where it was; a source \
             that has changed since is imported again.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Argument(help: "Files and directories; - for standard input.", completion: .file())
@@ -101,7 +102,9 @@ struct ImportCommand: ParsableCommand {
         if sources.contains("-") { return nil }
         return try sources.reduce(0) { total, source in
             guard isDirectory(source) else { return total + (try ByteInput(path: source).stamp().size) }
-            return try TreeWalk(source, excluding: FileIdentity(path: database.directory)).reduce(total) { $0 + $1.size }
+            return try TreeWalk(source, excluding: FileIdentity(path: database.directory)).reduce(total) {
+                $0 + $1.size
+            }
         }
     }
 
@@ -123,19 +126,29 @@ struct ImportCommand: ParsableCommand {
             try output.writeLine(
                 jsonText(
                     Report(
-                        entries: summary.entries, entriesDoneBefore: summary.entriesSkipped, bytes: summary.bytes,
-                        files: summary.filesDone, filesDoneBefore: summary.filesSkipped,
-                        binaryFilesSkipped: summary.binaryFiles, specialFilesSkipped: summary.specialFiles,
-                        failures: summary.failures, seconds: duration.seconds)))
+                        entries: summary.entries,
+                        entriesDoneBefore: summary.entriesSkipped,
+                        bytes: summary.bytes,
+                        files: summary.filesDone,
+                        filesDoneBefore: summary.filesSkipped,
+                        binaryFilesSkipped: summary.binaryFiles,
+                        specialFilesSkipped: summary.specialFiles,
+                        failures: summary.failures,
+                        seconds: duration.seconds
+                    )
+                )
+            )
         } else {
             let rate = duration.seconds > 0 ? Int(Double(summary.entries) / duration.seconds) : 0
             try output.writeLine(
                 "\(grouped(summary.entries)) entries from \(grouped(summary.filesDone)) files, "
-                    + "\(byteSize(summary.bytes)), in \(duration.readable) (\(grouped(rate))/s)")
+                    + "\(byteSize(summary.bytes)), in \(duration.readable) (\(grouped(rate))/s)"
+            )
             if summary.filesSkipped + summary.entriesSkipped > 0 {
                 try output.writeLine(
                     "done before: \(grouped(summary.filesSkipped)) files, and \(grouped(summary.entriesSkipped)) entries "
-                        + "of unfinished ones")
+                        + "of unfinished ones"
+                )
             }
             if summary.binaryFiles > 0 { try output.writeLine("skipped: \(grouped(summary.binaryFiles)) binary files") }
             if summary.specialFiles > 0 {

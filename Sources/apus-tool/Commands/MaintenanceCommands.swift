@@ -11,7 +11,8 @@ struct VerifyCommand: ParsableCommand {
         discussion: """
             Checks checksums, key order, level invariants and the manifest against the directory. Changes nothing. \
             Exits with 0 if the database is sound and with 2 if it is damaged.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Flag(help: "Print one JSON object.")
@@ -43,17 +44,32 @@ struct VerifyCommand: ParsableCommand {
             try output.writeLine(
                 jsonText(
                     Report(
-                        sound: report.isSound, tables: report.tables, blobFiles: report.blobFiles,
-                        logSegments: report.logSegments, bytes: report.byteCount, entries: report.entries,
+                        sound: report.isSound,
+                        tables: report.tables,
+                        blobFiles: report.blobFiles,
+                        logSegments: report.logSegments,
+                        bytes: report.byteCount,
+                        entries: report.entries,
                         problems: report.problems.map {
-                            Report.Problem(kind: $0.kind.rawValue, message: $0.message, file: $0.file, offset: $0.offset)
+                            Report.Problem(
+                                kind: $0.kind.rawValue,
+                                message: $0.message,
+                                file: $0.file,
+                                offset: $0.offset
+                            )
                         },
-                        leftovers: report.leftovers, foreignNames: report.foreignNames)))
+                        leftovers: report.leftovers,
+                        foreignNames: report.foreignNames
+                    )
+                )
+            )
         } else {
             let files = "\(report.tables) tables, \(report.blobFiles) blob files, \(report.logSegments) log segments"
             try output.writeLine("checked  \(files), \(byteSize(report.byteCount))")
             try output.writeLine("entries  \(grouped(report.entries)) in tables")
-            for name in report.leftovers { try output.writeLine("leftover  \(name): the next open for writing removes it") }
+            for name in report.leftovers {
+                try output.writeLine("leftover  \(name): the next open for writing removes it")
+            }
             for name in report.foreignNames { try output.writeLine("foreign  \(name): not a file of the database") }
             for problem in report.problems { try output.writeLine("damaged  \(problem)") }
             try output.writeLine(report.isSound ? "sound" : "not sound: \(report.problems.count) problems")
@@ -69,7 +85,8 @@ struct CompactCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compact",
         abstract: "Merges everything down to the last level and drops what is overwritten or deleted.",
-        discussion: "The engine does this by itself as far as it pays; this does all of it, now.")
+        discussion: "The engine does this by itself as far as it pays; this does all of it, now."
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Option(name: [.customShort("k"), .long], help: "Only this keyspace.")
@@ -96,7 +113,8 @@ struct CompactCommand: ParsableCommand {
         try output.writeLine(
             json
                 ? "{\"bytesBefore\":\(before),\"bytesAfter\":\(after),\"seconds\":\(duration.seconds)}"
-                : "\(byteSize(before)) before, \(byteSize(after)) after, \(duration.readable)")
+                : "\(byteSize(before)) before, \(byteSize(after)) after, \(duration.readable)"
+        )
         try output.flush()
     }
 
@@ -107,11 +125,13 @@ struct CompactCommand: ParsableCommand {
 
 struct KeyspacesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "keyspaces", abstract: "Lists the keyspaces with their size.",
+        commandName: "keyspaces",
+        abstract: "Lists the keyspaces with their size.",
         discussion: """
             Entries are counted with their old versions and deletions, which compaction has not dropped yet; \
             apus count counts exactly.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Flag(help: "Print a JSON array.")
@@ -145,6 +165,9 @@ func jsonText(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
-        positiveInfinity: "infinity", negativeInfinity: "-infinity", nan: "nan")
+        positiveInfinity: "infinity",
+        negativeInfinity: "-infinity",
+        nan: "nan"
+    )
     return String(decoding: try encoder.encode(value), as: UTF8.self)
 }

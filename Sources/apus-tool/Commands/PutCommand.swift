@@ -12,7 +12,8 @@ struct PutCommand: ParsableCommand {
             --as-is turns that off. The keyspace is created on first use, the database only with --create.
 
             Example: apus put --create my.apus greeting "hello"
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Argument(help: "The key.")

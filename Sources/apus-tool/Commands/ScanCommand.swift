@@ -11,7 +11,8 @@ struct ScanCommand: ParsableCommand {
         discussion: """
             One entry per line: key, tab, value. Line feeds, tabs, backslashes and bytes that are no text are shown \
             as escapes (\\n, \\t, \\\\, \\xff), so that every entry stays on its line; --hex and --json are exact.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @OptionGroup var range: RangeOptions
@@ -68,8 +69,10 @@ struct ScanCommand: ParsableCommand {
 
 struct CountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "count", abstract: "Counts the entries of a keyspace or a range of it.",
-        discussion: "Walks over the entries, so it takes as long as a scan of the keys.")
+        commandName: "count",
+        abstract: "Counts the entries of a keyspace or a range of it.",
+        discussion: "Walks over the entries, so it takes as long as a scan of the keys."
+    )
 
     @OptionGroup var database: DatabaseArgument
     @OptionGroup var range: RangeOptions

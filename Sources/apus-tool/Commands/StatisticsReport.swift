@@ -64,13 +64,23 @@ struct StatisticsReport: Encodable {
                 name: keyspace.name,
                 levels: keyspace.levels.map {
                     Level(
-                        level: $0.number, tables: $0.tables, bytes: $0.byteCount, entries: $0.entries,
-                        deletions: $0.deletions, score: $0.score)
+                        level: $0.number,
+                        tables: $0.tables,
+                        bytes: $0.byteCount,
+                        entries: $0.entries,
+                        deletions: $0.deletions,
+                        score: $0.score
+                    )
                 },
-                blobFiles: keyspace.blobFiles, blobBytes: keyspace.blobByteCount,
-                blobGarbageBytes: keyspace.blobGarbageByteCount, unflushedEntries: keyspace.unflushedEntries,
-                memtableBytes: keyspace.memtableByteCount, compactionDebtBytes: keyspace.compactionDebt,
-                readAmplification: keyspace.readAmplification, spaceAmplification: keyspace.spaceAmplification)
+                blobFiles: keyspace.blobFiles,
+                blobBytes: keyspace.blobByteCount,
+                blobGarbageBytes: keyspace.blobGarbageByteCount,
+                unflushedEntries: keyspace.unflushedEntries,
+                memtableBytes: keyspace.memtableByteCount,
+                compactionDebtBytes: keyspace.compactionDebt,
+                readAmplification: keyspace.readAmplification,
+                spaceAmplification: keyspace.spaceAmplification
+            )
         }
         reads = statistics.reads
         commits = statistics.commits
@@ -86,8 +96,11 @@ struct StatisticsReport: Encodable {
         syncs = statistics.syncs
         let latency = statistics.syncLatency
         syncLatency = SyncLatency(
-            p50Microseconds: latency.p50.seconds * 1e6, p99Microseconds: latency.p99.seconds * 1e6,
-            p999Microseconds: latency.p999.seconds * 1e6, maximumMicroseconds: latency.maximum.seconds * 1e6)
+            p50Microseconds: latency.p50.seconds * 1e6,
+            p99Microseconds: latency.p99.seconds * 1e6,
+            p999Microseconds: latency.p999.seconds * 1e6,
+            maximumMicroseconds: latency.maximum.seconds * 1e6
+        )
         cacheHits = statistics.cacheHits
         cacheMisses = statistics.cacheMisses
         cacheHitRate = statistics.cacheHitRate

@@ -10,7 +10,8 @@ struct StatsCommand: ParsableCommand {
         discussion: """
             Counters of reads, commits, syncs and stalls start when a database is opened, so they say most inside a \
             running program (Database.statistics); the tree is what is on disk.
-            """)
+            """
+    )
 
     @OptionGroup var database: DatabaseArgument
     @Flag(help: "Print one JSON object.")
@@ -63,7 +64,8 @@ func figureLines(_ statistics: Statistics) -> [String] {
         lines.append(
             "\(keyspace.name): space amplification \(hundredths(keyspace.spaceAmplification)), "
                 + "read amplification \(keyspace.readAmplification), "
-                + "compaction debt \(byteSize(keyspace.compactionDebt))")
+                + "compaction debt \(byteSize(keyspace.compactionDebt))"
+        )
     }
     let latency = statistics.syncLatency
     lines += [

@@ -44,10 +44,14 @@ struct RecordWriter {
     }
 
     private func appendField(_ field: [UInt8], _ delimiter: UInt8, to line: inout [UInt8]) {
-        if hex { return line += Array(hexadecimal(field).utf8) }
+        if hex {
+            line += Array(hexadecimal(field).utf8)
+            return
+        }
         let quote = UInt8(ascii: "\"")
         guard field.contains(where: { $0 == delimiter || $0 == quote || $0 == 0x0A || $0 == 0x0D }) else {
-            return line += field
+            line += field
+            return
         }
         line.append(quote)
         for byte in field { line += byte == quote ? [quote, quote] : [byte] }

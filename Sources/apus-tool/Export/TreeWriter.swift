@@ -29,7 +29,9 @@ final class TreeWriter {
             return try close()
         }
         guard let (name, line) = LineReader.parse(key) else {
-            throw Failure("key \"\(displayed(key))\" is no path with a line number; --lines exports what import --lines made")
+            throw Failure(
+                "key \"\(displayed(key))\" is no path with a line number; --lines exports what import --lines made"
+            )
         }
         // The lines of two files can alternate: "a:00000001" may be a file's line and part of another file's name.
         if name != openName || output == nil {

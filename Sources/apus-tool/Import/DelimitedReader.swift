@@ -73,7 +73,9 @@ final class DelimitedReader: RecordReader {
         for column in row.indices where column != keyColumn {
             guard isText(row[column]), isText(header[column]) else {
                 throw failure(
-                    input, "column \(displayed(header[column])) is not UTF-8 text; choose one by --value-column")
+                    input,
+                    "column \(displayed(header[column])) is not UTF-8 text; choose one by --value-column"
+                )
             }
             if json.count > 1 { json.append(UInt8(ascii: ",")) }
             appendJSONString(header[column], to: &json)

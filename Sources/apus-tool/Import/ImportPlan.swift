@@ -36,7 +36,10 @@ struct ImportPlan {
     }
 
     func reader(
-        _ input: ByteInput, _ format: ImportFormat, name: [UInt8], from position: ReaderPosition
+        _ input: ByteInput,
+        _ format: ImportFormat,
+        name: [UInt8],
+        from position: ReaderPosition
     ) throws -> any RecordReader {
         switch format {
         case .jsonl: try JSONLinesReader(input, keyField: keyField, from: position)

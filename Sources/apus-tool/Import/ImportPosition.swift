@@ -41,6 +41,18 @@ struct ImportPositions {
         batch.put(key(source), [UInt8](try encoder.encode(position)), in: keyspace)
     }
 
+    /// Records of all sources that are in the database by their positions, of every import so far.
+    func recordCount() throws -> Int {
+        var count = 0
+        let cursor = try keyspace.makeCursor()
+        try cursor.seekToFirst()
+        while cursor.isValid {
+            count += try JSONDecoder().decode(ImportPosition.self, from: Data(cursor.value())).position.records
+            try cursor.next()
+        }
+        return count
+    }
+
     private func key(_ source: [UInt8]) -> [UInt8] {
         KeyCoder.encode(KeyElement(target), KeyElement(fingerprint), KeyElement(source))
     }

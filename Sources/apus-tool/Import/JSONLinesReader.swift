@@ -61,7 +61,9 @@ final class JSONLinesReader: RecordReader {
             case "valueBase64": value = try decoded(bytes, "valueBase64", hex: false)
             case let other:
                 throw failure(
-                    input, "field \"\(other)\" is neither key nor value; --key-field imports objects of any shape")
+                    input,
+                    "field \"\(other)\" is neither key nor value; --key-field imports objects of any shape"
+                )
             }
         }
         guard let key, let value else {

@@ -167,6 +167,9 @@ struct JSONScanner {
     }
 
     private func unexpected(_ wanted: String) -> Malformed {
-        Malformed(what: index < bytes.count ? "\(wanted) is expected at byte \(index + 1) of the line" : "the JSON ends too early")
+        Malformed(
+            what: index < bytes.count
+                ? "\(wanted) is expected at byte \(index + 1) of the line" : "the JSON ends too early"
+        )
     }
 }

@@ -65,6 +65,12 @@ final class ByteInput {
         try fill() ? buffer[start..<end] : []
     }
 
+    /// Goes past bytes that `peekBytes` has shown.
+    func consume(_ count: Int) {
+        precondition(count <= end - start, "only bytes that were seen can be consumed")
+        start += count
+    }
+
     /// Everything up to and with the next line feed, or up to the end; nil at the end.
     func line(limit: Int) throws -> [UInt8]? {
         var line: [UInt8] = []
