@@ -12,6 +12,8 @@ final class LevelCursor: EntryCursor {
     init(_ tables: [Table], fillCache: Bool) {
         self.tables = tables
         self.fillCache = fillCache
+        super.init()
+        newestSequence = tables.reduce(.zero) { Swift.max($0, $1.metadata.largestSequence) }
     }
 
     override func seekToFirst() throws(ApusError) {

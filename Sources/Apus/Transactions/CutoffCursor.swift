@@ -42,6 +42,18 @@ final class CutoffCursor: EntryCursor {
         try skipBackward()
     }
 
+    override func next(hiddenUntil end: UnsafeRawBufferPointer, below sequence: SequenceNumber) throws(ApusError) {
+        try source.next(hiddenUntil: end, below: sequence)
+        try skipForward()
+    }
+
+    override func previous(
+        hiddenFrom start: UnsafeRawBufferPointer, below sequence: SequenceNumber
+    ) throws(ApusError) {
+        try source.previous(hiddenFrom: start, below: sequence)
+        try skipBackward()
+    }
+
     private func skipForward() throws(ApusError) {
         while source.isValid, source.trailer.sequence > newest { try source.next() }
         show()
