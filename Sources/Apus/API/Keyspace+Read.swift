@@ -67,7 +67,8 @@ extension Keyspace {
     /// - Throws: `ApusError`: `corruption` naming file and offset, `io`, `closed`, `mergeFailed`.
     /// - Complexity: one search per memtable, level-0 table and level; typically one block is touched.
     @inlinable
-    public func get<Key: ByteRepresentable & ~Copyable & ~Escapable>(_ key: borrowing Key) throws(ApusError) -> [UInt8]? {
+    public func get<Key: ByteRepresentable & ~Copyable & ~Escapable>(_ key: borrowing Key) throws(ApusError) -> [UInt8]?
+    {
         try key.withBytes { (key) throws(ApusError) in try getBytes(key) }
     }
 
@@ -91,7 +92,9 @@ extension Keyspace {
 
     /// Whether `key` has a value.
     @inlinable
-    public func contains<Key: ByteRepresentable & ~Copyable & ~Escapable>(_ key: borrowing Key) throws(ApusError) -> Bool {
+    public func contains<Key: ByteRepresentable & ~Copyable & ~Escapable>(
+        _ key: borrowing Key
+    ) throws(ApusError) -> Bool {
         try key.withBytes { (key) throws(ApusError) in try containsBytes(key) }
     }
 

@@ -59,7 +59,7 @@ public final class Transaction {
             reads.add(key: key, in: keyspace.tree)
             if try overlayIfNeeded(keyspace) == nil { return try reader(keyspace).get(key) }
             let cursor = try visibleCursor(
-                KeyRange(lower: Array<UInt8>(key), upper: Array<UInt8>(key) + [0]), keyspace)
+                KeyRange(lower: [UInt8](key), upper: [UInt8](key) + [0]), keyspace)
             try cursor.seekToFirst()
             return cursor.isValid ? [UInt8](try cursor.value()) : nil
         }

@@ -86,7 +86,8 @@ extension Engine {
 
     /// Writes memtables (newest first) as level-0 tables.
     /// - Parameter tree: what lies beneath the memtables.
-    func write(_ memtables: [Memtable], of tree: Tree, above summary: TreeSummary) throws(ApusError) -> CompactionOutput {
+    func write(_ memtables: [Memtable], of tree: Tree, above summary: TreeSummary) throws(ApusError) -> CompactionOutput
+    {
         try CompactionJob.run(
             compactionInput(
                 tree, sources: memtables.map { $0.makeCursor() },

@@ -69,7 +69,8 @@ final class LevelCursor: EntryCursor {
     private func open(_ newIndex: Int) throws(ApusError) {
         if newIndex == index, current != nil { return }
         index = newIndex
-        current = tables.indices.contains(newIndex)
+        current =
+            tables.indices.contains(newIndex)
             ? tables[newIndex].makeCursor(fillCache: fillCache, readahead: true) : nil
     }
 

@@ -190,7 +190,7 @@ final class Table: Sendable {
     }
 
     func readFilter(_ handle: BlockHandle) throws(ApusError) -> CachedBlock {
-        let block = try reader.read(handle)
+        let block = try reader.read(handle, .filter)
         do {
             _ = try BloomFilter.validate(block.buffer)
             return block
@@ -201,7 +201,7 @@ final class Table: Sendable {
     }
 
     func readLeaf(_ partition: IndexPartition) throws(ApusError) -> CachedBlock {
-        let block = try readBlock(partition.leaf, .index)
+        let block = try readBlock(partition.leaf, .leaf)
         guard Block(validated: block.bytes).entryCount == partition.blockCount else {
             block.release()
             throw reader.corruption("an index leaf has not \(partition.blockCount) entries", at: partition.leaf.offset)
@@ -209,10 +209,11 @@ final class Table: Sendable {
         return block
     }
 
-    func readBlock(_ handle: BlockHandle, _ content: Block.Content) throws(ApusError) -> CachedBlock {
-        let block = try reader.read(handle)
+    /// A block of entries: data, index leaf or index root.
+    func readBlock(_ handle: BlockHandle, _ kind: StoredBlockKind) throws(ApusError) -> CachedBlock {
+        let block = try reader.read(handle, kind)
         do {
-            _ = try Block.validate(block.buffer, content)
+            _ = try Block.validate(block.buffer, kind == .data ? .data : .index)
             return block
         } catch {
             block.release()
@@ -288,7 +289,7 @@ final class Table: Sendable {
     func readRangeDeletions() throws(ApusError) -> [RangeDeletion] {
         let handle = try readFooter().rangeDeletions
         guard !handle.isNone else { throw reader.corruption("the range deletions are missing", at: nil) }
-        let block = try reader.read(handle)
+        let block = try reader.read(handle, .rangeDeletions)
         defer { block.release() }
         do {
             return try RangeDeletion.decodeAll(block.buffer)

@@ -76,6 +76,7 @@ extension RangeDeletions {
     /// The deletions that a reader at `sequence` sees.
     func atMost(_ sequence: SequenceNumber) -> RangeDeletions {
         let all = all()
-        return all.allSatisfy { $0.sequence <= sequence } ? self : RangeDeletions(all.filter { $0.sequence <= sequence })
+        return all.allSatisfy { $0.sequence <= sequence }
+            ? self : RangeDeletions(all.filter { $0.sequence <= sequence })
     }
 }

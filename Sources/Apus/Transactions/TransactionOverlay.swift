@@ -18,7 +18,8 @@ struct TransactionOverlay {
     mutating func memtable(for tree: Tree, including batch: WriteBatch) -> Memtable? {
         if indexed < batch.count {
             let added = (entries: batch.count - indexed, byteCount: batch.byteCount - indexedByteCount)
-            if memtables.values.contains(where: { !$0.hasRoom(forEntries: added.entries, byteCount: added.byteCount) }) {
+            if memtables.values.contains(where: { !$0.hasRoom(forEntries: added.entries, byteCount: added.byteCount) })
+            {
                 memtables = [:]
                 indexed = 0
             }
