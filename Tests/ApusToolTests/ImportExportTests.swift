@@ -114,7 +114,7 @@ import Testing
         )
         try tool.run("delete", "r.apus", "--from", "a")
         try #expect(tool.run("import", "r.apus", "tree", "--lines", "--again", "--json").json(Summary.self).files == 5)
-        try #expect(tool.run("count", "r.apus").lines == ["9"])
+        try #expect(tool.run("count", "r.apus").lines == ["8"])
     }
 
     @Test func aKilledImportGoesOnWhereItWas() throws {

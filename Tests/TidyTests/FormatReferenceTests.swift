@@ -25,7 +25,9 @@ import Testing
     }
 
     @Test func everyFileThatDrawsABinaryLayoutCitesItsSection() {
-        for file in SourceTree.sources where file.isBelow(["Sources/Apus"]) {
+        // What the cache and the memtable draw lies in memory only.
+        let inMemory = ["Sources/Apus/Cache", "Sources/Apus/Memtable"]
+        for file in SourceTree.sources where file.isBelow(["Sources/Apus"]) && !file.isBelow(inMemory) {
             // A layout is drawn as fields separated by a vertical bar, in the comment that opens the file.
             let opening = file.lines.prefix { $0.hasPrefix("//") }
             let draws = opening.contains { line in

@@ -5,25 +5,34 @@ import Foundation
 struct SourceFile: Sendable, CustomStringConvertible {
     /// Relative to the root of the repository.
     let path: String
+    let text: String
     let lines: [String]
 
+    init(path: String, text: String) {
+        self.path = path
+        self.text = text
+        lines = text.components(separatedBy: "\n")
+    }
+
     var description: String { path }
-    var text: String { lines.joined(separator: "\n") }
 
     func isBelow(_ folders: [String]) -> Bool {
         folders.contains { path.hasPrefix($0 + "/") }
     }
 
     /// The lines that are not wholly comments, with their numbers.
-    var code: [(number: Int, text: String)] {
+    private var code: [(number: Int, text: String)] {
         lines.enumerated().map { ($0.offset + 1, $0.element) }
             .filter { !$0.1.trimmingCharacters(in: .whitespaces).hasPrefix("//") }
     }
 
-    /// "path:12: text" for every line of code that matches.
-    func violations(_ pattern: String) -> [String] {
-        code.filter { $0.text.range(of: pattern, options: .regularExpression) != nil }
-            .map { "\(path):\($0.number): \($0.text.trimmingCharacters(in: .whitespaces))" }
+    /// "path:12: text" for every line of code, or of anything, that matches.
+    func violations(_ pattern: String, inComments: Bool = false) -> [String] {
+        // Nearly all files have no match at all, and one search of a whole file is cheaper than one per line.
+        guard text.range(of: pattern, options: .regularExpression) != nil else { return [] }
+        let searched = inComments ? lines.enumerated().map { ($0.offset + 1, $0.element) } : code
+        return searched.filter { $0.1.range(of: pattern, options: .regularExpression) != nil }
+            .map { "\(path):\($0.0): \($0.1.trimmingCharacters(in: .whitespaces))" }
     }
 }
 
@@ -45,7 +54,7 @@ enum SourceTree {
 
     static func file(_ path: String) -> SourceFile? {
         guard let text = try? String(contentsOf: root.appendingPathComponent(path), encoding: .utf8) else { return nil }
-        return SourceFile(path: path, lines: text.components(separatedBy: "\n"))
+        return SourceFile(path: path, text: text)
     }
 
     private static func files(below folder: String, where isWanted: (String) -> Bool) -> [SourceFile] {

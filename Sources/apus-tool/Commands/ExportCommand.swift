@@ -63,7 +63,7 @@ struct ExportCommand: ParsableCommand {
         let text =
             json
             ? "{\"entries\":\(count),\"files\":\(files),\"seconds\":\(duration.seconds)}\n"
-            : "\(grouped(count)) entries into \(files == 1 ? "1 file" : "\(grouped(files)) files") in \(duration.readable)\n"
+            : "\(grouped(count)) entries into \(counted(files, "file")) in \(duration.readable)\n"
         if json || destination != "-" || isTerminal(2) { FileHandle.standardError.write(Data(text.utf8)) }
     }
 

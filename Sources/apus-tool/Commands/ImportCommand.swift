@@ -141,22 +141,26 @@ struct ImportCommand: ParsableCommand {
         } else {
             let rate = duration.seconds > 0 ? Int(Double(summary.entries) / duration.seconds) : 0
             try output.writeLine(
-                "\(grouped(summary.entries)) entries from \(grouped(summary.filesDone)) files, "
+                "\(grouped(summary.entries)) entries from \(counted(summary.filesDone, "file")), "
                     + "\(byteSize(summary.bytes)), in \(duration.readable) (\(grouped(rate))/s)"
             )
             if summary.filesSkipped + summary.entriesSkipped > 0 {
                 try output.writeLine(
-                    "done before: \(grouped(summary.filesSkipped)) files, and \(grouped(summary.entriesSkipped)) entries "
+                    "done before: \(counted(summary.filesSkipped, "file")), and \(grouped(summary.entriesSkipped)) entries "
                         + "of unfinished ones"
                 )
             }
-            if summary.binaryFiles > 0 { try output.writeLine("skipped: \(grouped(summary.binaryFiles)) binary files") }
+            if summary.binaryFiles > 0 {
+                try output.writeLine("skipped: \(counted(summary.binaryFiles, "binary file"))")
+            }
             if summary.specialFiles > 0 {
-                try output.writeLine("skipped: \(grouped(summary.specialFiles)) symbolic links and special files")
+                try output.writeLine(
+                    "skipped: \(grouped(summary.specialFiles)) that are symbolic links or special files"
+                )
             }
         }
         try output.flush()
         for failure in summary.failures { complain(failure) }
-        if !summary.failures.isEmpty { throw Failure("\(summary.failures.count) files could not be read") }
+        if !summary.failures.isEmpty { throw Failure("\(counted(summary.failures.count, "file")) could not be read") }
     }
 }

@@ -64,7 +64,11 @@ struct VerifyCommand: ParsableCommand {
                 )
             )
         } else {
-            let files = "\(report.tables) tables, \(report.blobFiles) blob files, \(report.logSegments) log segments"
+            let files =
+                [
+                    counted(report.tables, "table"), counted(report.blobFiles, "blob file"),
+                    counted(report.logSegments, "log segment"),
+                ].joined(separator: ", ")
             try output.writeLine("checked  \(files), \(byteSize(report.byteCount))")
             try output.writeLine("entries  \(grouped(report.entries)) in tables")
             for name in report.leftovers {
@@ -72,7 +76,7 @@ struct VerifyCommand: ParsableCommand {
             }
             for name in report.foreignNames { try output.writeLine("foreign  \(name): not a file of the database") }
             for problem in report.problems { try output.writeLine("damaged  \(problem)") }
-            try output.writeLine(report.isSound ? "sound" : "not sound: \(report.problems.count) problems")
+            try output.writeLine(report.isSound ? "sound" : "not sound: \(counted(report.problems.count, "problem"))")
         }
         try output.flush()
         if !report.isSound {

@@ -115,6 +115,11 @@ func grouped(_ number: some BinaryInteger) -> String {
     return String(digits)
 }
 
+/// "1 file", "1,234 files"
+func counted(_ number: some BinaryInteger, _ noun: String) -> String {
+    "\(grouped(number)) \(noun)" + (number == 1 ? "" : "s")
+}
+
 /// "1.4 MiB"
 func byteSize(_ count: some BinaryInteger) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"]
