@@ -38,6 +38,16 @@ enum ManifestReader {
                 )
             }
         }
+        if mode == .salvage, reader.byteCount < header.capacity {
+            losses.append(
+                SalvageLoss(
+                    file: reader.path,
+                    offset: reader.byteCount,
+                    byteCount: header.capacity - reader.byteCount,
+                    what: "the file was cut off"
+                )
+            )
+        }
         let limit = min(reader.byteCount, header.capacity)
         let isClean = mode == .strict && current.state == .clean
         let walk = FrameWalk(

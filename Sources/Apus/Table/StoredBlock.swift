@@ -90,6 +90,9 @@ struct StoredBlockDecoder: Sendable {
         guard let codec = Codec(rawValue: tag & 0xF) else {
             throw corruption("codec \(tag & 0xF) of a block is unknown", at: handle.offset)
         }
+        guard codec == .none || kind == .data || kind == .rangeDeletions else {
+            throw corruption("a compressed \(kind.name)", at: handle.offset)
+        }
         return Content(
             kind: kind,
             codec: codec,

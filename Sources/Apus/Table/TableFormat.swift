@@ -25,7 +25,7 @@ struct BlockHandle: Hashable, Sendable {
     static let none = BlockHandle(offset: 0, byteCount: 0)
     var isNone: Bool { byteCount == 0 }
     /// Where the bytes after the block and its trailer begin.
-    var end: UInt64 { offset + UInt64(byteCount) + UInt64(TableFormat.blockTrailerByteCount) }
+    var end: UInt64 { offset.addingSaturated(UInt64(byteCount) + UInt64(TableFormat.blockTrailerByteCount)) }
 }
 
 /// What a stored block is. On disk: never renumber, never reuse.

@@ -196,7 +196,7 @@ private struct TableVerifier {
     private func checkLayout(_ report: (ApusError) -> Void) throws(ApusError) {
         var position: UInt64 = 0
         for part in parts.sorted(by: { $0.offset < $1.offset }) {
-            let expected = position + UInt64(TableFormat.blockLengthByteCount)
+            let expected = position.addingSaturated(UInt64(TableFormat.blockLengthByteCount))
             if part.offset != expected {
                 report(reader.corruption("the block at \(part.offset) should begin at \(expected)", at: expected))
             }

@@ -1,5 +1,6 @@
-// Explaining files of frames, and CURRENT, to people: every field, and every damage at the offset where it is. A dump
-// goes on behind damage as far as anything can be recognised.  FORMAT.md §3, §6
+// Explaining files to people: files of frames and CURRENT here, tables and blob files in extensions. Every field is
+// shown, and every damage at the offset where it is. A dump goes on behind damage as far as anything can be recognised.
+// FORMAT.md §3, §6
 
 import ApusIO
 
@@ -188,9 +189,13 @@ enum Dump {
     }
 
     private static func describe(_ table: TableMetadata) -> String {
+        "\(table.byteCount) bytes, checksum \(DumpText.hexadecimal(table.checksum)), \(contents(of: table))"
+    }
+
+    /// What manifest and properties say of a table.
+    static func contents(of table: TableMetadata) -> String {
         var text =
-            "\(table.byteCount) bytes, checksum \(DumpText.hexadecimal(table.checksum)), keys"
-            + " \(DumpText.quoted(table.smallest))\(table.largestIsExclusive ? "..<" : "...")"
+            "keys \(DumpText.quoted(table.smallest))\(table.largestIsExclusive ? "..<" : "...")"
             + "\(DumpText.quoted(table.largest)), sequences \(table.smallestSequence.rawValue) to"
             + " \(table.largestSequence.rawValue), \(table.entryCount) entries, \(table.deletionCount) deletions,"
             + " \(table.rangeDeletionCount) range deletions, \(table.rawByteCount) bytes raw, created at"
