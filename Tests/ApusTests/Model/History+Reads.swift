@@ -28,7 +28,7 @@ extension History {
             guard found != expected else { return }
             throw HistoryFailure(
                 "\(what) of \(key.shown) in \(keyspace.name) at \(sequence): found \(found?.shown ?? "nothing"), "
-                    + "expected \(expected?.shown ?? "nothing")")
+                    + "expected \(expected?.shown ?? "nothing")\n" + keyspace.whereabouts(of: key))
         }
         guard !keyspace.allows(found, for: key, at: sequence, time: time) else { return }
         throw HistoryFailure("\(what) of \(key.shown) in \(keyspace.name): \(found?.shown ?? "nothing") is impossible")
@@ -219,5 +219,39 @@ extension History {
                 "cursor of \(model.keyspace.name) on \(expected.key.shown): value \(value.shown), expected "
                     + expected.value.shown)
         }
+    }
+}
+
+extension ModelKeyspace {
+    /// Where the engine has what about a key, for failures.
+    func whereabouts(of key: [UInt8]) -> String {
+        let view = handle.tree.retainedView()
+        var lines: [String] = []
+        for memtable in view.memtables {
+            let found = key.withUnsafeBytes { memtable.find($0, .first)?.trailer }
+            lines.append("memtable \(found.map { "\($0)" } ?? "-") \(memtable.rangeDeletions?.all().count ?? 0)")
+        }
+        for (level, tables) in view.version.levels.enumerated() {
+            for table in tables {
+                let metadata = table.metadata
+                let found = key.withUnsafeBytes { key in
+                    (try? table.find(key, hash: KeyHash.of(key), .first, fill: false)).flatMap { $0 }.map {
+                        "\($0.trailer)"
+                    }
+                }
+                let cursor = table.makeCursor(fillCache: false, readahead: false)
+                let sought = key.withUnsafeBytes { key -> String in
+                    try? cursor.seek(key, .first)
+                    return cursor.isValid ? "\([UInt8](cursor.key).shown) \(cursor.trailer)" : "end"
+                }
+                let deletions = (try? table.rangeDeletions())??.all() ?? []
+                lines.append(
+                    "level \(level) table \(metadata.number) \(metadata.smallest.shown) to \(metadata.largest.shown)"
+                        + " exclusive \(metadata.largestIsExclusive) \(metadata.smallestSequence) to "
+                        + "\(metadata.largestSequence): find \(found ?? "-") cursor \(sought) deletions "
+                        + deletions.map { "\($0.start.shown)–\($0.end.shown)@\($0.sequence)" }.joined(separator: " "))
+            }
+        }
+        return lines.joined(separator: "\n")
     }
 }
