@@ -9,6 +9,7 @@
 // slot; a block that is missed while its ghost is young enters the main queue at once. So a scan passes through the
 // small queue and the working set stays. A hit only bumps a saturating counter in the block.
 
+import ApusIO
 import Synchronization
 
 /// Thread-safe. Everything it removes is retired through the epoch domain.
@@ -40,12 +41,12 @@ final class BlockCache: Sendable {
     static let hitSample: UInt64 = 64
 
     private let epochs: EpochDomain
-    private let state: Mutex<State>
+    private let state: Monitor<State>
     private let sampledHits = Atomic<UInt64>(0)
 
     init(capacity: Int, epochs: EpochDomain) {
         self.epochs = epochs
-        state = Mutex(State(capacity: capacity))
+        state = Monitor(State(capacity: capacity))
     }
 
     deinit {

@@ -10,6 +10,7 @@
 // Reference counts on a shared object cost 10 ns a read and 40 ns when two threads do it; a pin costs one
 // uncontended compare-and-swap on a cache line that other threads rarely touch.
 
+import ApusIO
 import Synchronization
 
 /// Proof that the holder may follow pointers published under the domain. Give it back with `unpin`, exactly once.
@@ -24,7 +25,7 @@ struct EpochPin {
 /// is zeroed memory of `Chunk.byteCount` bytes in which every shared word is accessed as an `Atomic`.
 final class EpochDomain: @unchecked Sendable {
     private let chunks: UnsafeMutableRawPointer
-    private let retired = Mutex(Retired())
+    private let retired = Monitor(Retired())
 
     private struct Retired {
         var queue: [Item] = []

@@ -1,9 +1,9 @@
 // The codecs of stored blocks and values, over LZ4 and zstd: one-shot, into memory whose size is known beforehand, so
 // hostile input can at most fail.
 
+import ApusIO
 import CLZ4
 import CZstd
-import Synchronization
 
 /// How bytes are stored. On disk: never renumber, never reuse.  FORMAT.md §2.5
 enum Codec: UInt8, Sendable, CaseIterable {
@@ -94,25 +94,17 @@ private final class ZstdContexts: Sendable {
     /// Contexts kept beyond their use; more are made and freed when more threads work at once.
     private static let keptCount = 4
 
-    private struct Pool: @unchecked Sendable {
+    private struct Pool {
         var compressing: [OpaquePointer] = []
         var decompressing: [OpaquePointer] = []
     }
-    private let pool = Mutex(Pool())
+    private let pool = Monitor(Pool())
 
     /// `body` gets nil if there is no memory.
     func withCompression<Result>(_ body: (OpaquePointer?) -> Result) -> Result {
-        let kept = UInt(bitPattern: pool.withLock { UnsafeRawPointer($0.compressing.popLast()) })
-        let context = OpaquePointer(bitPattern: kept) ?? ZSTD_createCCtx()
+        let context = pool.withLock { $0.compressing.popLast() } ?? ZSTD_createCCtx()
         defer {
-            let address = UInt(bitPattern: context)
-            let isKept = pool.withLock { pool in
-                guard let context = OpaquePointer(bitPattern: address), pool.compressing.count < Self.keptCount else {
-                    return false
-                }
-                pool.compressing.append(context)
-                return true
-            }
+            let isKept = pool.withLock { Self.keep(context, in: &$0.compressing) }
             if !isKept { ZSTD_freeCCtx(context) }
         }
         return body(context)
@@ -120,19 +112,17 @@ private final class ZstdContexts: Sendable {
 
     /// `body` gets nil if there is no memory.
     func withDecompression<Result>(_ body: (OpaquePointer?) -> Result) -> Result {
-        let kept = UInt(bitPattern: pool.withLock { UnsafeRawPointer($0.decompressing.popLast()) })
-        let context = OpaquePointer(bitPattern: kept) ?? ZSTD_createDCtx()
+        let context = pool.withLock { $0.decompressing.popLast() } ?? ZSTD_createDCtx()
         defer {
-            let address = UInt(bitPattern: context)
-            let isKept = pool.withLock { pool in
-                guard let context = OpaquePointer(bitPattern: address), pool.decompressing.count < Self.keptCount else {
-                    return false
-                }
-                pool.decompressing.append(context)
-                return true
-            }
+            let isKept = pool.withLock { Self.keep(context, in: &$0.decompressing) }
             if !isKept { ZSTD_freeDCtx(context) }
         }
         return body(context)
+    }
+
+    private static func keep(_ context: OpaquePointer?, in kept: inout [OpaquePointer]) -> Bool {
+        guard let context, kept.count < keptCount else { return false }
+        kept.append(context)
+        return true
     }
 }

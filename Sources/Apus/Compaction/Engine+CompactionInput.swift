@@ -24,7 +24,7 @@ extension Engine {
             elision: elision, policy: levelPolicy(settings), mergeOperator: mergeOperator,
             tableOptions: TableWriterOptions(
                 blockByteCount: tuning.blockByteCount, codec: isLast ? settings.bottomCodec : settings.codec,
-                filterBitsPerKey: Int(settings.filterBitsPerKey)),
+                filterBitsPerKey: Int(settings.filterBitsPerKey), keyspace: tree.id),
             createdAt: retention.now, blobs: blobs,
             separationThreshold: settings.separationThreshold == 0 ? nil : Int(settings.separationThreshold))
     }

@@ -91,7 +91,7 @@ private final class ReadaheadWindow {
             try fill(from: handle.offset, atLeast: stored, table)
         }
         let filled = UnsafeRawBufferPointer(rebasing: bytes[..<count])
-        let block = try table.reader.decode(filled, at: offset, handle)
+        let block = try table.reader.decode(filled, at: offset, handle, .data)
         do {
             _ = try Block.validate(block.buffer, .data)
             return block

@@ -2,13 +2,12 @@
 // descriptors. A file is opened when it is first read and closed when others need its place (CLOCK).
 
 import ApusIO
-import Synchronization
 
 /// Thread-safe. At most `limit` files are open, plus those being read at this moment.
 final class FilePool: Sendable {
     private let fileSystem: any FileSystem
     private let limit: Int
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     /// The files that are open, or being opened, and the hand of the clock over them.
     private struct State {

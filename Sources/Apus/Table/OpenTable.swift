@@ -44,7 +44,7 @@ struct OpenTable: @unchecked Sendable {
             guard table.metadata.entryCount == 0 else { throw table.reader.corruption("the index is missing", at: nil) }
             return OpenTable(root: nil, partitions: [])
         }
-        let root = try table.readBlock(handle, .index)
+        let root = try table.readBlock(handle, .root)
         do {
             return OpenTable(
                 root: root,

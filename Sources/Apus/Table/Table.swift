@@ -39,9 +39,9 @@ final class Table: Sendable {
 
     private let file: PooledFile
     private let opened = Atomic<UInt>(0)
-    private let opening = Mutex(())
     private let isObsolete = Atomic<Bool>(false)
-    private let loadedRangeDeletions = Mutex<RangeDeletions?>(nil)
+    /// The range deletions once they are loaded. Its lock is also held while the table is opened.
+    private let loading = Monitor<RangeDeletions?>(nil)
 
     init(metadata: TableMetadata, path: String, context: TableContext) {
         self.metadata = metadata
@@ -64,7 +64,7 @@ final class Table: Sendable {
             table.pointee.free()
             table.deallocate()
         }
-        loadedRangeDeletions.withLock { deletions in
+        loading.withLock { deletions in
             if deletions != nil { context.cache.charge(-rangeDeletionCharge) }
         }
         file.close()
@@ -190,7 +190,7 @@ final class Table: Sendable {
     }
 
     func readFilter(_ handle: BlockHandle) throws(ApusError) -> CachedBlock {
-        let block = try reader.read(handle)
+        let block = try reader.read(handle, .filter)
         do {
             _ = try BloomFilter.validate(block.buffer)
             return block
@@ -201,7 +201,7 @@ final class Table: Sendable {
     }
 
     func readLeaf(_ partition: IndexPartition) throws(ApusError) -> CachedBlock {
-        let block = try readBlock(partition.leaf, .index)
+        let block = try readBlock(partition.leaf, .leaf)
         guard Block(validated: block.bytes).entryCount == partition.blockCount else {
             block.release()
             throw reader.corruption("an index leaf has not \(partition.blockCount) entries", at: partition.leaf.offset)
@@ -209,10 +209,11 @@ final class Table: Sendable {
         return block
     }
 
-    func readBlock(_ handle: BlockHandle, _ content: Block.Content) throws(ApusError) -> CachedBlock {
-        let block = try reader.read(handle)
+    /// A block of entries: data, index leaf or index root.
+    func readBlock(_ handle: BlockHandle, _ kind: StoredBlockKind) throws(ApusError) -> CachedBlock {
+        let block = try reader.read(handle, kind)
         do {
-            _ = try Block.validate(block.buffer, content)
+            _ = try Block.validate(block.buffer, kind == .data ? .data : .index)
             return block
         } catch {
             block.release()
@@ -237,7 +238,7 @@ final class Table: Sendable {
 
     @inline(never)
     private func open() throws(ApusError) -> UnsafePointer<OpenTable> {
-        let address = try opening.withLock { _ throws(ApusError) -> UInt in
+        let address = try loading.withLock { _ throws(ApusError) -> UInt in
             let present = opened.load(ordering: .acquiring)
             if present != 0 { return present }
             let loaded = try OpenTable.load(self)
@@ -276,7 +277,7 @@ final class Table: Sendable {
     /// The table's range deletions; nil if there are none. Kept in memory after the first call.
     func rangeDeletions() throws(ApusError) -> RangeDeletions? {
         if metadata.rangeDeletionCount == 0 { return nil }
-        return try loadedRangeDeletions.withLock { loaded throws(ApusError) -> RangeDeletions in
+        return try loading.withLock { loaded throws(ApusError) -> RangeDeletions in
             if let loaded { return loaded }
             let deletions = RangeDeletions(try readRangeDeletions())
             context.cache.charge(rangeDeletionCharge)
@@ -288,7 +289,7 @@ final class Table: Sendable {
     func readRangeDeletions() throws(ApusError) -> [RangeDeletion] {
         let handle = try readFooter().rangeDeletions
         guard !handle.isNone else { throw reader.corruption("the range deletions are missing", at: nil) }
-        let block = try reader.read(handle)
+        let block = try reader.read(handle, .rangeDeletions)
         defer { block.release() }
         do {
             return try RangeDeletion.decodeAll(block.buffer)

@@ -33,6 +33,8 @@ final class TableCursor: EntryCursor {
     init(table: Table, fillCache: Bool, readahead: Bool) {
         self.table = table
         source = BlockSource(table: table, fillCache: fillCache, readahead: readahead)
+        super.init()
+        newestSequence = table.metadata.largestSequence
     }
 
     deinit {
@@ -253,6 +255,7 @@ extension Table {
         defer { leaf.release() }
         let rank = Block(validated: leaf.bytes).lowerBound(key, .first)
         guard rank < table.pointee.partitions[partition].blockCount else { throw indexDisagrees(table, partition) }
-        return try dataHandle(Block(validated: leaf.bytes), rank).offset
+        let offset = try dataHandle(Block(validated: leaf.bytes), rank).offset
+        return offset - min(offset, UInt64(TableFormat.blockLengthByteCount))
     }
 }

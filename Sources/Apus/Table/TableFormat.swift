@@ -3,8 +3,10 @@
 //   partition: data blocks … │ filter │ index leaf          as often as needed
 //   range-deletion block (if any) │ properties │ index root (if there are entries) │ footer
 //
-// Every block but the footer is stored as: bytes │ codec: u8 │ masked crc: u32, the checksum over file number u64,
-// block offset u64, bytes and codec. Compressed bytes begin with the block's uncompressed length, u32.
+// Every block but the footer is stored as: byte count: u32 │ bytes │ kind and codec: u8 │ masked crc: u32, the checksum
+// over file number u64, offset of the bytes u64, byte count, bytes, kind and codec. Compressed bytes begin with the
+// block's uncompressed length, u32. A handle is offset and count of the bytes; the count in front of them, and the kind,
+// are there for readers that have no handle: those that walk the file because its index is damaged.
 //
 // The footer is the last 72 bytes:
 //   properties, root, range deletions, dictionary: (offset: u64, byte count: u32) each, zeros if there is none
@@ -15,8 +17,9 @@ import ApusIO
 
 /// Where a block is in its file.
 struct BlockHandle: Hashable, Sendable {
+    /// Of the stored bytes; their count stands in the four bytes before.
     var offset: UInt64
-    /// Stored bytes, without the trailer.
+    /// Stored bytes, without the count before and the trailer behind them.
     var byteCount: UInt32
 
     static let none = BlockHandle(offset: 0, byteCount: 0)
@@ -25,10 +28,34 @@ struct BlockHandle: Hashable, Sendable {
     var end: UInt64 { offset + UInt64(byteCount) + UInt64(TableFormat.blockTrailerByteCount) }
 }
 
+/// What a stored block is. On disk: never renumber, never reuse.
+enum StoredBlockKind: UInt8, Sendable, CaseIterable {
+    case data = 1
+    case filter = 2
+    case leaf = 3
+    case rangeDeletions = 4
+    case properties = 5
+    case root = 6
+
+    /// For messages.
+    var name: String {
+        switch self {
+        case .data: "data block"
+        case .filter: "filter"
+        case .leaf: "index leaf"
+        case .rangeDeletions: "range-deletion block"
+        case .properties: "properties block"
+        case .root: "index root"
+        }
+    }
+}
+
 enum TableFormat {
     static let version: UInt32 = 1
     /// "apustabl" when read as text.
     static let magic: UInt64 = 0x6C62_6174_7375_7061
+    /// The byte count in front of a stored block.
+    static let blockLengthByteCount = 4
     static let blockTrailerByteCount = 5
     static let footerByteCount = 72
     /// A partition of the index is cut when it has so many blocks, or its leaf so many bytes.
@@ -37,10 +64,14 @@ enum TableFormat {
     /// The smallest stored block that holds anything: 16 bytes of header, a head, an offset, an entry, the trailer.
     static let smallestBlockByteCount = 16
 
-    /// The checksum of a stored block; `bytes` are its bytes and the codec after them.
+    /// The byte behind a stored block.
+    static func tag(_ kind: StoredBlockKind, _ codec: Codec) -> UInt8 { kind.rawValue << 4 | codec.rawValue }
+
+    /// The checksum of a stored block; `bytes` are its bytes and the tag after them. Their count, which the file has
+    /// in front of them, is covered as the caller knows it: whoever follows a handle need not read it.
     static func checksum(_ bytes: UnsafeRawBufferPointer, number: FileNumber, offset: UInt64) -> UInt32 {
-        var place = (number.littleEndian, offset.littleEndian)
-        let seed = withUnsafeBytes(of: &place) { CRC32C.checksum($0) }
+        let place = (number.littleEndian, offset.littleEndian, UInt64(bytes.count - 1).littleEndian)
+        let seed = withUnsafeBytes(of: place) { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[..<20])) }
         return CRC32C.mask(CRC32C.checksum(bytes, seed: seed))
     }
 }

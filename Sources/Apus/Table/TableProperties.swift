@@ -10,6 +10,8 @@ struct TableProperties: Hashable {
     var metadata: TableMetadata
     var dataBlockCount: UInt64
     var partitionCount: UInt64
+    /// The keyspace that the table was written for; 0 if that is not told.
+    var keyspace: UInt32
 
     /// On disk: never renumber, never reuse.
     private enum Tag: UInt64 {
@@ -27,6 +29,7 @@ struct TableProperties: Hashable {
         case blobReferences = 12
         case dataBlockCount = 13
         case partitionCount = 14
+        case keyspace = 15
     }
 
     func encode() -> [UInt8] {
@@ -60,6 +63,7 @@ struct TableProperties: Hashable {
         field(.blobReferences, shares)
         number(.dataBlockCount, dataBlockCount)
         number(.partitionCount, partitionCount)
+        number(.keyspace, UInt64(keyspace))
         return output
     }
 
@@ -86,7 +90,8 @@ struct TableProperties: Hashable {
                 blobReferences: []
             ),
             dataBlockCount: 0,
-            partitionCount: 0
+            partitionCount: 0,
+            keyspace: 0
         )
         var reader = ByteReader(bytes)
         while !reader.isAtEnd {
@@ -113,6 +118,10 @@ struct TableProperties: Hashable {
         case .blobReferences: metadata.blobReferences = try Self.shares(bytes)
         case .dataBlockCount: dataBlockCount = try Self.number(bytes)
         case .partitionCount: partitionCount = try Self.number(bytes)
+        case .keyspace:
+            let id = try Self.number(bytes)
+            guard let id = UInt32(exactly: id) else { throw DecodingFailure(what: "keyspace number \(id)") }
+            keyspace = id
         }
     }
 

@@ -2,7 +2,7 @@
 // everything from the file and nothing from the cache.
 //
 // 1. The file has the length and the checksum that the manifest names.
-// 2. Its parts follow one another without gap or overlap: no byte is unaccounted for.
+// 2. Its parts follow one another without gap or overlap, each with its length in front: no byte is unaccounted for.
 // 3. Every block has the right checksum and structure; entries ascend over all blocks; separators separate.
 // 4. Every key is in the filter of its partition.
 // 5. Counts, bounds and sums gathered on the way equal those of properties and manifest.
@@ -66,7 +66,7 @@ private struct TableVerifier {
         try checkProperties(footer.properties, report)
         parts.append(footer.properties)
         if !footer.root.isNone { parts.append(footer.root) }
-        checkLayout(report)
+        try checkLayout(report)
     }
 
     private mutating func checkIndex(
@@ -166,7 +166,7 @@ private struct TableVerifier {
     }
 
     private func checkProperties(_ handle: BlockHandle, _ report: (ApusError) -> Void) throws(ApusError) {
-        let block = try reader.read(handle)
+        let block = try reader.read(handle, .properties)
         defer { block.release() }
         var expected = table.metadata
         expected.byteCount = 0
@@ -193,11 +193,18 @@ private struct TableVerifier {
     }
 
     /// The parts must cover the file up to the footer exactly once.
-    private func checkLayout(_ report: (ApusError) -> Void) {
+    private func checkLayout(_ report: (ApusError) -> Void) throws(ApusError) {
         var position: UInt64 = 0
         for part in parts.sorted(by: { $0.offset < $1.offset }) {
-            if part.offset != position {
-                report(reader.corruption("the part at \(part.offset) should begin at \(position)", at: position))
+            let expected = position + UInt64(TableFormat.blockLengthByteCount)
+            if part.offset != expected {
+                report(reader.corruption("the block at \(part.offset) should begin at \(expected)", at: expected))
+            }
+            do {
+                try reader.checkLength(part)
+            } catch {
+                guard error.kind == .corruption else { throw error }
+                report(error)
             }
             position = part.end
         }

@@ -14,6 +14,8 @@ struct TableWriterOptions: Sendable {
     var codec = Codec.lz4
     /// 0: no filter.
     var filterBitsPerKey = 10
+    /// The keyspace that the table belongs to, for salvage; 0: none.
+    var keyspace: UInt32 = 0
 }
 
 /// One thread at a time. After an error only `abandon` may be called.
@@ -102,17 +104,18 @@ final class TableWriter {
         summary.finish(lastKey: lastKey)
         var footer = TableFooter(number: number)
         if !rangeDeletions.isEmpty {
-            footer.rangeDeletions = store(compressing: true) { $0.append(contentsOf: rangeDeletions) }
+            footer.rangeDeletions = store(.rangeDeletions, compressing: true) { $0.append(contentsOf: rangeDeletions) }
         }
         let properties = TableProperties(
             metadata: summary.metadata,
             dataBlockCount: UInt64(blockCount),
-            partitionCount: partitionCount
+            partitionCount: partitionCount,
+            keyspace: options.keyspace
         )
-        footer.properties = store(compressing: false) { output in
+        footer.properties = store(.properties) { output in
             properties.encode().withUnsafeBytes { output.append($0) }
         }
-        if !root.isEmpty { footer.root = store(compressing: false) { root.finish(into: &$0) } }
+        if !root.isEmpty { footer.root = store(.root) { root.finish(into: &$0) } }
         footer.encode(at: position).withUnsafeBytes { output.append($0) }
         try flush()
         isClosed = true
@@ -163,7 +166,7 @@ final class TableWriter {
             separator = [UInt8](block.lastKey)
             lastKey = separator
         }
-        let handle = store(compressing: true) { block.finish(into: &$0) }
+        let handle = store(.data, compressing: true) { block.finish(into: &$0) }
         let payload = handle.encode()
         separator.withUnsafeBytes { key in
             payload.withUnsafeBytes { leaf.add(key, trailer.rawValue, $0) }
@@ -185,11 +188,11 @@ final class TableWriter {
         let separator = [UInt8](leaf.lastKey)
         let trailer = leaf.lastTrailer
         if options.filterBitsPerKey > 0 {
-            partition.filter = store(compressing: false) {
+            partition.filter = store(.filter) {
                 BloomFilter.build(hashes, bitsPerKey: options.filterBitsPerKey, into: &$0)
             }
         }
-        partition.leaf = store(compressing: false) { leaf.finish(into: &$0) }
+        partition.leaf = store(.leaf) { leaf.finish(into: &$0) }
         let payload = partition.encode()
         separator.withUnsafeBytes { key in
             payload.withUnsafeBytes { root.add(key, trailer, $0) }
@@ -200,12 +203,17 @@ final class TableWriter {
         nextKeyIsFiltered = false
     }
 
-    private func store(compressing: Bool, _ body: (inout RawBuffer) -> Void) -> BlockHandle {
+    private func store(
+        _ kind: StoredBlockKind,
+        compressing: Bool = false,
+        _ body: (inout RawBuffer) -> Void
+    ) -> BlockHandle {
+        output.appendLittleEndian(UInt32(0))
         let start = output.count
         let offset = position
         body(&output)
         precondition(output.count - start <= Codec.maximumByteCount, "a block is larger than 2 GiB")
-        return encoder.finish(&output, from: start, at: offset, compressing: compressing)
+        return encoder.finish(&output, from: start, at: offset, kind, compressing: compressing)
     }
 
     private func flush() throws(ApusError) {

@@ -6,7 +6,7 @@ import Synchronization
 @testable import Apus
 
 final class MemoryFileSystem: FileSystem, Sendable {
-    private let files = Mutex<[String: MemoryFile]>([:])
+    private let files = Monitor<[String: MemoryFile]>([:])
     private let opens = Atomic<Int>(0)
     /// Files open at the moment, over all paths.
     let openCount = Atomic<Int>(0)
@@ -79,7 +79,7 @@ private final class MemoryLock: FileLock {
 
 private final class MemoryFile: Sendable {
     let path: String
-    let bytes = Mutex<[UInt8]>([])
+    let bytes = Monitor<[UInt8]>([])
     init(path: String) { self.path = path }
 }
 

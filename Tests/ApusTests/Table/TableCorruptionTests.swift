@@ -133,6 +133,32 @@ import Testing
         #expect(try fixture.open(metadata).find([5, 3], at: 100) == entries[3])
     }
 
+    @Test(arguments: Codec.allCases)
+    func fileCanBeWalkedByTheLengthsInIt(_ codec: Codec) throws {
+        let (fixture, metadata, _) = try smallTable(codec)
+        let bytes = fixture.fileSystem[fixture.path(7)]!
+        let end = bytes.count - TableFormat.footerByteCount
+        var position = 0
+        var blockCount = 0
+        while position < end {
+            let count = Int(bytes.withUnsafeBytes { $0.littleEndian(at: position) as UInt32 })
+            let checked = Array(bytes[(position + 4)..<(position + 4 + count + 1)])
+            let stored: UInt32 = bytes.withUnsafeBytes { $0.littleEndian(at: position + 4 + count + 1) }
+            let checksum = checked.withUnsafeBytes {
+                TableFormat.checksum($0, number: 7, offset: UInt64(position + 4))
+            }
+            #expect(stored == checksum)
+            position += 4 + count + TableFormat.blockTrailerByteCount
+            blockCount += 1
+        }
+        #expect(position == end && blockCount > 6)
+
+        var bad = bytes
+        bad[1] ^= 1
+        fixture.fileSystem[fixture.path(7)] = bad
+        #expect(try fixture.open(metadata).problems().contains { $0.message.contains("says that it has") })
+    }
+
     @Test func corruptBlockIsNeverCached() throws {
         let (fixture, metadata, entries) = try smallTable(.lz4)
         let path = fixture.path(7)

@@ -18,7 +18,7 @@ import Testing
         let fixture = TableFixture(cacheCapacity: 40_000)
         let entries = entries(4000)
         let table = try fixture.table(entries)
-        let mistakes = Mutex<[String]>([])
+        let mistakes = Monitor<[String]>([])
         let threads = (0..<3).map { seed in
             TestThread {
                 do {

@@ -286,7 +286,9 @@ import Testing
     }
 
     @Test func cursorMaySeekToItsOwnKey() throws {
-        let entries = (0..<500).map { TableEntry([UInt8($0 / 256), UInt8($0 % 256)], 5, [1]) }
+        let entries = (0..<500).map { (index: Int) -> TableEntry in
+            TableEntry([UInt8(index / 256), UInt8(index % 256)], 5, [1])
+        }
         let table = try TableFixture().table(entries)
         let cursor = table.makeCursor(fillCache: true, readahead: false)
         try cursor.seekToFirst()
@@ -352,7 +354,7 @@ import Testing
 }
 
 private final class Reported: Sendable {
-    private let list = Mutex<[FileNumber]>([])
+    private let list = Monitor<[FileNumber]>([])
     var numbers: [FileNumber] { list.withLock { $0 } }
     func add(_ number: FileNumber) { list.withLock { $0.append(number) } }
 }
