@@ -31,9 +31,15 @@ let package = Package(
     targets: [
         .target(name: "CApusCPU"),
         .systemLibrary(
-            name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
+            name: "CLZ4",
+            pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]
+        ),
         .systemLibrary(
-            name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+            name: "CZstd",
+            pkgConfig: "libzstd",
+            providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]
+        ),
         .target(name: "ApusIO"),
         .target(
             name: "Apus",
@@ -42,7 +48,8 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ]),
+            ]
+        ),
         .target(name: "ApusSimulation", dependencies: ["ApusIO"]),
         .executableTarget(
             name: "apus-tool",
@@ -51,10 +58,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            path: "Sources/apus-tool"),
+            path: "Sources/apus-tool"
+        ),
         .testTarget(name: "ApusIOTests", dependencies: ["ApusIO"]),
         .testTarget(name: "ApusSimulationTests", dependencies: ["ApusSimulation"]),
         .testTarget(name: "ApusTests", dependencies: ["Apus", "ApusSimulation"]),
+        .testTarget(name: "ApusToolTests", dependencies: ["apus-tool"]),
         .testTarget(name: "TidyTests"),
     ]
 )

@@ -69,6 +69,9 @@ struct Thread: @unchecked Sendable {
         pthread_join(handle, nil)
     }
 
+    /// Whether this is the calling thread.
+    var isCurrent: Bool { pthread_equal(handle, pthread_self()) != 0 }
+
     /// Lets the thread end by itself.
     func detach() {
         pthread_detach(handle)

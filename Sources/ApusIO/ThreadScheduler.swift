@@ -50,7 +50,10 @@ public final class ThreadScheduler: Scheduler {
     public func shutDown() {
         shuttingDown.withLock { _ in
             let threads = lanes.flatMap { $0.stop() }
-            for thread in threads { thread.join() }
+            for thread in threads {
+                // A job that holds the last reference to a database closes it from one of the threads that end here.
+                if thread.isCurrent { thread.detach() } else { thread.join() }
+            }
         }
     }
 }

@@ -65,8 +65,8 @@ public final class Cursor {
     /// Calls `body` with the current key and value where they lie.
     /// - Precondition: `isValid`.
     public func withEntry<Result>(
-        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> Result
-    ) throws(ApusError) -> Result {
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws -> Result
+    ) throws -> Result {
         precondition(visible.isValid, "the cursor stands on no entry")
         try checkOpen()
         let value = try visible.value()
@@ -76,7 +76,7 @@ public final class Cursor {
 
     /// Calls `body` with the current key; a separated value is not read.
     /// - Precondition: `isValid`.
-    public func withKey<Result>(_ body: (RawSpan) throws(ApusError) -> Result) throws(ApusError) -> Result {
+    public func withKey<Result, Failure: Error>(_ body: (RawSpan) throws(Failure) -> Result) throws(Failure) -> Result {
         precondition(visible.isValid, "the cursor stands on no entry")
         let key = visible.key
         return try body(key.bytes)

@@ -67,28 +67,34 @@ extension Keyspace {
     /// - Throws: `ApusError`: `corruption` naming file and offset, `io`, `closed`, `mergeFailed`.
     /// - Complexity: one search per memtable, level-0 table and level; typically one block is touched.
     @inlinable
-    public func get<Key: ByteRepresentable & ~Copyable & ~Escapable>(_ key: borrowing Key) throws(ApusError) -> [UInt8]? {
+    public func get<Key: ByteRepresentable & ~Copyable & ~Escapable>(_ key: borrowing Key) throws(ApusError) -> [UInt8]?
+    {
         try key.withBytes { (key) throws(ApusError) in try getBytes(key) }
     }
 
     /// Calls `body` with the value of `key` where it lies, in a cached block or memtable; nil if there is none.
     ///
     /// Copies nothing and allocates nothing, unless the value is a merge result or separated. The span is valid only
-    /// during the call; a long call delays the reuse of memory, nothing else.
+    /// during the call; a long call delays the reuse of memory, nothing else. Throws what `body` throws, besides an
+    /// `ApusError`.
     @inlinable
     public func withValue<Key: ByteRepresentable & ~Copyable & ~Escapable, Result>(
-        for key: borrowing Key, _ body: (RawSpan) throws(ApusError) -> Result
-    ) throws(ApusError) -> Result? {
+        for key: borrowing Key, _ body: (RawSpan) throws -> Result
+    ) throws -> Result? {
+        var outcome: Swift.Result<Result, any Error>?
         try key.withBytes { (key) throws(ApusError) in
-            var result: Result?
-            try withValueBytes(key) { (value) throws(ApusError) in result = try body(value.bytes) }
-            return result
+            try withValueBytes(key) { (value) throws(ApusError) in
+                do { outcome = .success(try body(value.bytes)) } catch { outcome = .failure(error) }
+            }
         }
+        return try outcome?.get()
     }
 
     /// Whether `key` has a value.
     @inlinable
-    public func contains<Key: ByteRepresentable & ~Copyable & ~Escapable>(_ key: borrowing Key) throws(ApusError) -> Bool {
+    public func contains<Key: ByteRepresentable & ~Copyable & ~Escapable>(
+        _ key: borrowing Key
+    ) throws(ApusError) -> Bool {
         try key.withBytes { (key) throws(ApusError) in try containsBytes(key) }
     }
 
@@ -99,12 +105,20 @@ extension Keyspace {
 
     /// Calls `body` with each entry of `range` in key order, until it returns `.stop`.
     ///
-    /// The views are valid only during the call.
+    /// The views are valid only during the call. Throws what `body` throws, besides an `ApusError`.
     public func scan(
         _ range: KeyRange = .all, reversed: Bool = false, limit: Int = .max,
-        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> ScanStep
-    ) throws(ApusError) {
-        try reader().scan(range, reversed: reversed, limit: limit, body)
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
+    ) throws {
+        try reader().scan(range, reversed: reversed, limit: limit, passingErrorsOf: body)
+    }
+
+    /// The same for a Swift range: `try users.scan("a"..<"b") { key, value in … }`.
+    public func scan(
+        _ range: Range<some ByteRepresentable>, reversed: Bool = false, limit: Int = .max,
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
+    ) throws {
+        try scan(.range(range), reversed: reversed, limit: limit, body)
     }
 
     /// The entries of `range` in key order, copied into an array: for ranges that fit into memory.
@@ -131,9 +145,11 @@ extension Keyspace {
     /// The number of entries in `range`. Costs a scan.
     public func count(_ range: KeyRange = .all) throws(ApusError) -> Int {
         var count = 0
-        try scan(range) { (_, _) throws(ApusError) in
+        let cursor = try makeCursor(range)
+        try cursor.seekToFirst()
+        while cursor.isValid {
             count += 1
-            return .next
+            try cursor.next()
         }
         return count
     }

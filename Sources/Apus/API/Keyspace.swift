@@ -76,7 +76,9 @@ public final class Keyspace: Sendable {
 
     /// Merges `operand` into the value of `key` by the keyspace's merge operator, without reading it first.
     @inlinable
-    public func merge<Key: ByteRepresentable & ~Copyable & ~Escapable, Operand: ByteRepresentable & ~Copyable & ~Escapable>(
+    public func merge<
+        Key: ByteRepresentable & ~Copyable & ~Escapable, Operand: ByteRepresentable & ~Copyable & ~Escapable
+    >(
         _ key: borrowing Key, _ operand: borrowing Operand, expiry: Expiry = .automatic, durability: Durability? = nil
     ) throws(ApusError) {
         var batch = WriteBatch()

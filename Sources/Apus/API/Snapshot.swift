@@ -45,9 +45,9 @@ public final class Snapshot: Sendable {
     /// See `Keyspace.scan`.
     public func scan(
         _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max,
-        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> ScanStep
-    ) throws(ApusError) {
-        try reader(keyspace).scan(range, reversed: reversed, limit: limit, body)
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
+    ) throws {
+        try reader(keyspace).scan(range, reversed: reversed, limit: limit, passingErrorsOf: body)
     }
 
     /// See `Keyspace.entries`.

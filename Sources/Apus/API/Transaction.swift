@@ -59,7 +59,7 @@ public final class Transaction {
             reads.add(key: key, in: keyspace.tree)
             if try overlayIfNeeded(keyspace) == nil { return try reader(keyspace).get(key) }
             let cursor = try visibleCursor(
-                KeyRange(lower: Array<UInt8>(key), upper: Array<UInt8>(key) + [0]), keyspace)
+                KeyRange(lower: [UInt8](key), upper: [UInt8](key) + [0]), keyspace)
             try cursor.seekToFirst()
             return cursor.isValid ? [UInt8](try cursor.value()) : nil
         }
@@ -72,33 +72,23 @@ public final class Transaction {
     /// See `Keyspace.scan`. The range walked counts as read: an entry that another commit adds to it is a conflict.
     public func scan(
         _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max,
-        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> ScanStep
-    ) throws(ApusError) {
-        try check(keyspace)
-        try range.check()
-        reads.add(range: range, in: keyspace.tree)
-        let cursor = try visibleCursor(range, keyspace)
-        var left = limit
-        try reversed ? cursor.seekToLast() : cursor.seekToFirst()
-        while cursor.isValid, left > 0 {
-            let value = try cursor.value()
-            let key = cursor.key
-            if try body(key.bytes, value.bytes) == .stop { return }
-            left -= 1
-            if left > 0 { try reversed ? cursor.previous() : cursor.next() }
-        }
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
+    ) throws {
+        try KeyspaceReader.walk(try scanCursor(range, keyspace), reversed: reversed, limit: limit, body)
     }
 
     /// See `Keyspace.entries`.
     public func entries(
         _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max
     ) throws(ApusError) -> [Entry] {
-        var entries: [Entry] = []
-        try scan(range, in: keyspace, reversed: reversed, limit: limit) { (key, value) throws(ApusError) in
-            entries.append(Entry(key: key.copied(), value: value.copied()))
-            return .next
-        }
-        return entries
+        try KeyspaceReader.collect(try scanCursor(range, keyspace), reversed: reversed, limit: limit)
+    }
+
+    private func scanCursor(_ range: KeyRange, _ keyspace: Keyspace) throws(ApusError) -> VisibleCursor {
+        try check(keyspace)
+        try range.check()
+        reads.add(range: range, in: keyspace.tree)
+        return try visibleCursor(range, keyspace)
     }
 
     // MARK: Savepoints

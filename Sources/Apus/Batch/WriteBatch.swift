@@ -29,7 +29,9 @@ public struct WriteBatch: Sendable {
 
     /// Sets `key` to `value`.
     @inlinable
-    public mutating func put<Key: ByteRepresentable & ~Copyable & ~Escapable, Value: ByteRepresentable & ~Copyable & ~Escapable>(
+    public mutating func put<
+        Key: ByteRepresentable & ~Copyable & ~Escapable, Value: ByteRepresentable & ~Copyable & ~Escapable
+    >(
         _ key: borrowing Key, _ value: borrowing Value, in keyspace: Keyspace, expiry: Expiry = .automatic
     ) {
         key.withBytes { key in
@@ -63,7 +65,9 @@ public struct WriteBatch: Sendable {
 
     /// Merges `operand` into the value of `key` by the keyspace's merge operator.
     @inlinable
-    public mutating func merge<Key: ByteRepresentable & ~Copyable & ~Escapable, Operand: ByteRepresentable & ~Copyable & ~Escapable>(
+    public mutating func merge<
+        Key: ByteRepresentable & ~Copyable & ~Escapable, Operand: ByteRepresentable & ~Copyable & ~Escapable
+    >(
         _ key: borrowing Key, _ operand: borrowing Operand, in keyspace: Keyspace, expiry: Expiry = .automatic
     ) {
         key.withBytes { key in

@@ -9,7 +9,7 @@ import Synchronization
 final class BlobStore: BlobSource {
     private let pool: FilePool
     private let path: @Sendable (FileNumber) -> String
-    private let files = Mutex<[FileNumber: BlobFile]>([:])
+    private let files = Monitor<[FileNumber: BlobFile]>([:])
 
     /// References beyond this many bytes are held against the file's length before memory is allocated for them.
     private static let trustedByteCount: UInt32 = 1 << 20

@@ -11,8 +11,8 @@
 // and none of it was acknowledged.
 
 import ApusIO
-import Synchronization
 import Logging
+import Synchronization
 
 extension Engine {
     /// One outcome for each request, in order. Called by the leader.
@@ -216,7 +216,8 @@ extension Engine {
             return structure.trees.values.map(\.tree)
         }
         let total = trees.reduce(0) { $0 + $1.active.byteCount }
-        if total > tuning.writeBufferByteCount, let largest = trees.max(by: { $0.active.byteCount < $1.active.byteCount }),
+        if total > tuning.writeBufferByteCount,
+            let largest = trees.max(by: { $0.active.byteCount < $1.active.byteCount }),
             !largest.active.isEmpty
         {
             seal(largest)

@@ -2,11 +2,12 @@
 // the disk is unknown, and a second sync of the same file may report success for pages that the first one dropped
 // (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). Reads go on.
 
+import ApusIO
 import Synchronization
 
 final class Health: Sendable {
     private let isHealthy = Atomic(true)
-    private let failure = Mutex<ApusError?>(nil)
+    private let failure = Monitor<ApusError?>(nil)
 
     /// Throws what made the database refuse writes, if anything.
     @inline(__always)

@@ -29,6 +29,7 @@ final class CompactionCursor {
     private let source: EntryCursor
     private var rules: CompactionRules
     private let values: ValueSeparation?
+    private let checkpoint: (CompactionCounts) throws(ApusError) -> Void
     private let hasRangeDeletions: Bool
     private let isAtBottom: Bool
 
@@ -55,10 +56,17 @@ final class CompactionCursor {
     /// - Parameters:
     ///   - source: the merged inputs.
     ///   - values: moves large values out of the tree; nil leaves values and references where they are.
-    init(source: EntryCursor, rules: CompactionRules, values: ValueSeparation?) {
+    ///   - checkpoint: called for every 1024 entries read, kept or not; an error it throws ends the walk.
+    init(
+        source: EntryCursor,
+        rules: CompactionRules,
+        values: ValueSeparation?,
+        checkpoint: @escaping (CompactionCounts) throws(ApusError) -> Void = { _ in }
+    ) {
         self.source = source
         self.rules = rules
         self.values = values
+        self.checkpoint = checkpoint
         hasRangeDeletions = !rules.rangeDeletions.isEmpty
         isAtBottom = rules.elision.isAtBottom && rules.targetLevel > 0
     }
@@ -99,10 +107,11 @@ final class CompactionCursor {
         keptKind = nil
     }
 
-    private func consume() {
+    private func consume() throws(ApusError) {
         isConsumed = true
         counts.entriesRead &+= 1
         counts.rawBytesRead &+= UInt64(source.key.count &+ source.payload.count)
+        if counts.entriesRead % 1024 == 0 { try checkpoint(counts) }
     }
 
     private func advanceIfConsumed() throws(ApusError) {
@@ -128,6 +137,20 @@ final class CompactionCursor {
                 > sequence
     }
 
+    /// Leaves out what a range deletion of the oldest stripe hides: everything older than it up to its end, which
+    /// whole sources can skip without reading. (In a newer stripe, what is older may belong to a snapshot.)
+    private func skipCovered() throws(ApusError) {
+        let coverage = rules.rangeDeletions.coverage(
+            of: keyBytes.bytes,
+            atMost: rules.stripes.top(of: SnapshotStripes.oldest)
+        )
+        guard let end = coverage.upper else { return }
+        try consume()
+        counts.shadowed &+= 1
+        isConsumed = false
+        try source.next(hiddenUntil: end, below: coverage.newest)
+    }
+
     // MARK: - One version
 
     /// Deals with the source's entry; true if an entry has been kept.
@@ -136,28 +159,29 @@ final class CompactionCursor {
         let sequence = entryTrailer.sequence
         let stripe = rules.stripes.stripe(of: sequence)
         if stripe == shadowedStripe {
-            consume()
+            try consume()
             counts.shadowed &+= 1
             return false
         }
         let entry = try decodedEntry()
         if stripe == rules.stripes.unsettled {
-            consume()
+            try consume()
             try keepUnsettled(entry, entryTrailer)
             return true
         }
         if isCovered(stripe, sequence) {
             shadowedStripe = stripe
+            if stripe == SnapshotStripes.oldest { try skipCovered() }
             return false
         }
         switch entry {
         case .deletion, .rangeDeletion:
             shadowedStripe = stripe
-            consume()
+            try consume()
             return try settleDeletion(sequence, stripe)
         case .value(_, let expiresAt), .separated(_, let expiresAt):
             shadowedStripe = stripe
-            consume()
+            try consume()
             return try settleValue(entry, expiresAt: expiresAt, entryTrailer, stripe)
         case .merge:
             return try settleChain(stripe)
@@ -175,7 +199,7 @@ final class CompactionCursor {
             // What this deletion shadows does not count as older.
             try advanceIfConsumed()
             while isAtCurrentKey, rules.stripes.stripe(of: source.trailer.sequence) == stripe {
-                consume()
+                try consume()
                 counts.shadowed &+= 1
                 try advanceIfConsumed()
             }
@@ -246,7 +270,7 @@ final class CompactionCursor {
         collecting: while true {
             let entry = try decodedEntry()
             queue.append(QueuedEntry(trailer: source.trailer, payload: [UInt8](source.payload)))
-            consume()
+            try consume()
             guard case .merge(let operand, let writtenAt, let expiresAt) = entry else {
                 shadowedStripe = stripe
                 end = .base(entry)
@@ -267,7 +291,10 @@ final class CompactionCursor {
         }
         if case .exhausted = end, rules.elision.mayHold(keyBytes.bytes) { end = .unknown }
         let sequence = queue[0].trailer.sequence
-        guard let folded = try fold(end) else { return false }
+        guard let folded = try fold(end) else {
+            dropElidableBase(stripe)
+            return false
+        }
         queue.removeAll(keepingCapacity: true)
         counts.folded &+= UInt64(chain.count)
         return try folded.value.withUnsafeBufferPointer { value throws(ApusError) in
@@ -275,6 +302,15 @@ final class CompactionCursor {
             let kind = folded.expiresAt == 0 ? EntryKind.value : .expiringValue
             return try settleFolded(bytes, folded.expiresAt, Trailer(sequence, kind), stripe)
         }
+    }
+
+    /// A chain that has to stay needs no deletion beneath it where nothing is older.
+    private func dropElidableBase(_ stripe: Int) {
+        guard stripe == SnapshotStripes.oldest, queue.last?.trailer.kind == .deletion,
+            !rules.elision.mayHold(keyBytes.bytes)
+        else { return }
+        queue.removeLast()
+        counts.elided &+= 1
     }
 
     /// The chain's value; nil if it has to stay as it is.
@@ -288,7 +324,10 @@ final class CompactionCursor {
         case .base(.value(let bytes, let expiresAt)):
             return try fold(onto: (bytes, expiresAt))
         case .base(.separated(let reference, let expiresAt)):
-            guard chain.needsBase(expiresAt: expiresAt) else { return try fold(onto: nil) }
+            guard chain.needsBase(expiresAt: expiresAt) else {
+                // Its expiry decides that an operand starts anew; its bytes have no part in the result.
+                return try fold(onto: (UnsafeRawBufferPointer(start: nil, count: 0), expiresAt))
+            }
             guard let blobs = rules.blobs else { return nil }
             let value = try blobs.value(of: reference)
             return try value.withUnsafeBufferPointer { bytes throws(ApusError) in
@@ -348,30 +387,13 @@ final class CompactionCursor {
         keep(keptTrailer, stored)
     }
 
-    /// Writes a large value to the blob file, moves one out of a file that is being emptied, or puts one back that has
-    /// become small enough; false if the entry stays as it is.
+    /// Keeps the entry with its value moved into or out of a blob file; false if the value stays where it is.
     private func moveValue(_ entry: EntryPayload, _ sequence: SequenceNumber) throws(ApusError) -> Bool {
         guard let values, let moved = try values.move(entry, key: keyBytes.bytes) else { return false }
-        let expiresAt: UInt64 =
-            switch entry {
-            case .value(_, let expiresAt), .separated(_, let expiresAt): expiresAt
-            case .deletion, .merge, .rangeDeletion: 0
-            }
-        var encoded: [UInt8] = []
-        if expiresAt != 0 { encoded.appendLittleEndian(expiresAt) }
-        let kind: EntryKind
-        switch moved {
-        case .separated(let reference):
-            reference.encode(into: &encoded)
-            kind = expiresAt == 0 ? .separatedValue : .expiringSeparatedValue
-            counts.separated &+= 1
-        case .inline(let value):
-            encoded += value
-            kind = expiresAt == 0 ? .value : .expiringValue
-        }
+        if moved.isSeparated { counts.separated &+= 1 }
         payloadBytes.truncate(to: 0)
-        encoded.withUnsafeBytes { payloadBytes.append($0) }
-        keep(Trailer(sequence, kind), payloadBytes.bytes)
+        moved.payload.withUnsafeBytes { payloadBytes.append($0) }
+        keep(Trailer(sequence, moved.kind), payloadBytes.bytes)
         return true
     }
 }

@@ -18,15 +18,20 @@ struct CompactionEnvironment: Sendable {
     var nextFileNumber: @Sendable () -> FileNumber
     /// Where a file is.
     var path: @Sendable (FileName) -> String
-    /// Asked every thousand entries or so; true ends the compaction with an error of kind `closed`.
+    /// Asked for every 1024 entries read; true ends the compaction with an error of kind `closed`.
     var isCancelled: @Sendable () -> Bool = { false }
-    /// Told about every thousand entries how many key and payload bytes have been read since it was told last.
+    /// Told for every 1024 entries read, and at the end, how many key and payload bytes have been read so far.
     var progress: @Sendable (UInt64) -> Void = { _ in }
+
+    fileprivate func checkCancellation() throws(ApusError) {
+        if isCancelled() { throw ApusError(.closed, "The compaction was cancelled") }
+    }
 }
 
 /// One compaction's sources and settings. Not `Sendable`: the cursors belong to one thread.
 struct CompactionInput {
-    /// The inputs' entries, newest source first.
+    /// The inputs' entries, newest source first. A cursor that says its newest sequence number is skipped over where a
+    /// range deletion covers it.
     var sources: [EntryCursor]
     /// The inputs' range deletions.
     var rangeDeletions: [RangeDeletions]
@@ -126,7 +131,11 @@ struct CompactionJob {
                 output: blobOutput
             )
         }
-        cursor = CompactionCursor(source: MergingCursor(input.sources), rules: rules, values: values)
+        cursor = CompactionCursor(source: MergingCursor(input.sources), rules: rules, values: values) {
+            counts throws(ApusError) in
+            try environment.checkCancellation()
+            environment.progress(counts.rawBytesRead)
+        }
         splitter = OutputSplitter(
             targetByteCount: input.policy.tableByteCount,
             grandparents: input.grandparents,
@@ -136,33 +145,20 @@ struct CompactionJob {
     }
 
     private mutating func run() throws(ApusError) -> CompactionOutput {
-        try checkCancellation()
+        try environment.checkCancellation()
         try cursor.seekToFirst()
-        var entriesUntilCheck = 1024
-        var reported: UInt64 = 0
         while cursor.isValid {
             if cursor.isFirstOfKey { try cut(before: cursor.key) }
             try openWriter().add(cursor.key, cursor.trailer, cursor.payload)
             try cursor.next()
-            entriesUntilCheck -= 1
-            if entriesUntilCheck == 0 {
-                entriesUntilCheck = 1024
-                try checkCancellation()
-                environment.progress(cursor.counts.rawBytesRead - reported)
-                reported = cursor.counts.rawBytesRead
-            }
         }
         if let end = deletions.end {
             while let boundary = splitter.cut(beforeEnd: end) { try finishOutput(at: boundary) }
         }
         let blobFiles = try blobOutput.finish()
         try finishOutput(at: nil)
-        environment.progress(cursor.counts.rawBytesRead - reported)
+        environment.progress(cursor.counts.rawBytesRead)
         return CompactionOutput(tables: finished, blobFiles: blobFiles, counts: cursor.counts)
-    }
-
-    private func checkCancellation() throws(ApusError) {
-        if environment.isCancelled() { throw ApusError(.closed, "The compaction was cancelled") }
     }
 
     // MARK: - Outputs

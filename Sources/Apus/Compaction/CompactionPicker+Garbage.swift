@@ -20,6 +20,7 @@ extension CompactionPicker {
     }
 
     /// The first table, from the last level up, that is worth a rewrite: deletions, then expiry, then blob garbage.
+    /// A table of level 0 goes down to the base for those two last reasons.
     func garbageChoice(
         _ tree: TreeSummary,
         _ running: [CompactionFootprint],
@@ -32,15 +33,20 @@ extension CompactionPicker {
             (.blobGarbage, { table, _ in table.blobReferences.contains { collected.contains($0.file) } }),
         ]
         for check in checks where check.reason != .blobGarbage || !collected.isEmpty {
-            for level in (1...policy.lastLevel).reversed() {
+            for level in (0...policy.lastLevel).reversed() {
                 for table in tree.levels[level] where !running.occupies(table) {
-                    let isBottommost = isBottommost(table, level, tree)
+                    let isBottommost = level > 0 && isBottommost(table, level, tree)
                     guard check.isDue(table, isBottommost) else { continue }
-                    // Expired entries above others only turn into deletions: those go down a level to do their work.
-                    let target = check.reason == .expiry && !isBottommost ? level + 1 : level
-                    if let plan = plan(check.reason, [table], from: level, to: target, tree, running) {
-                        return choice(for: plan, tree, moment)
+                    let plan: CompactionPlan?
+                    if level == 0 {
+                        let targets = policy.targets(tree.levels.map(\.totalByteCount))
+                        plan = levelZeroPlan(from: [table.number], reason: check.reason, tree, running, targets)
+                    } else {
+                        // Expired entries above others only turn into deletions, which go down to do their work.
+                        let target = check.reason == .expiry && !isBottommost ? level + 1 : level
+                        plan = self.plan(check.reason, [table], from: level, to: target, tree, running)
                     }
+                    if let plan { return choice(for: plan, tree, moment) }
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 import ApusIO
 import Logging
+import Synchronization
 
 extension Engine {
     /// Has background jobs do whatever compaction is due.
@@ -26,10 +27,8 @@ extension Engine {
             } catch {
                 finish(work)
                 backgroundFailed(error, compacting: work.id)
-                if error.kind != .corruption { break }
             }
         }
-        structure.withLock { $0.compactionJobs -= 1 }
         structure.broadcast()
     }
 
@@ -41,14 +40,17 @@ extension Engine {
         let plan: CompactionPlan?
     }
 
-    /// Picks the most urgent work of all keyspaces and marks its tables as taken.
+    /// Picks the most urgent work of all keyspaces and marks its tables as taken. If there is none, the job counts as
+    /// ended at that very moment: whoever asks for more work afterwards starts a new one.
     private func nextCompaction() -> CompactionWork? {
-        guard health.error == nil else { return nil }
         let retention = retention()
         let moment = CompactionMoment(
             now: retention.now, expiryHorizon: retention.expiryHorizon, oldestSnapshot: retention.snapshots[0])
         return structure.withLock { structure in
-            guard !structure.isClosing, structure.spaceError == nil else { return nil }
+            guard !isClosing.load(ordering: .relaxed), structure.spaceError == nil, health.error == nil else {
+                structure.compactionJobs -= 1
+                return nil
+            }
             // The keyspace under the highest pressure first.
             let states = structure.trees.values.filter { $0.compactionError == nil }
                 .sorted { ($0.urgency, $0.tree.id) > ($1.urgency, $1.tree.id) }
@@ -63,6 +65,7 @@ extension Engine {
                 structure.trees[state.tree.id]!.running.append(footprint)
                 return CompactionWork(id: state.tree.id, state: state, choice: choice, plan: plan)
             }
+            structure.compactionJobs -= 1
             return nil
         }
     }

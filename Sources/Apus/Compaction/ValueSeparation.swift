@@ -12,10 +12,23 @@ final class ValueSeparation {
     private let store: BlobStore
     private let output: BlobOutput
 
-    /// Where a moved value is now.
-    enum Moved {
-        case separated(BlobReference)
-        case inline([UInt8])
+    /// A value's new kind and payload.
+    struct Moved {
+        var kind: EntryKind
+        var payload: [UInt8] = []
+        var isSeparated: Bool { kind == .separatedValue || kind == .expiringSeparatedValue }
+
+        init(_ reference: BlobReference, expiresAt: UInt64) {
+            kind = expiresAt == 0 ? .separatedValue : .expiringSeparatedValue
+            if expiresAt != 0 { payload.appendLittleEndian(expiresAt) }
+            reference.encode(into: &payload)
+        }
+
+        init(_ value: [UInt8], expiresAt: UInt64) {
+            kind = expiresAt == 0 ? .value : .expiringValue
+            if expiresAt != 0 { payload.appendLittleEndian(expiresAt) }
+            payload += value
+        }
     }
 
     init(threshold: Int?, collected: Set<FileNumber>, store: BlobStore, output: BlobOutput) {
@@ -25,22 +38,22 @@ final class ValueSeparation {
         self.output = output
     }
 
-    /// nil if the value of `entry` stays where it is.
+    /// Writes a large value to the blob file, moves one out of a file that is being emptied, or puts one back that is
+    /// not large any more; nil if the value stays where it is.
     func move(_ entry: EntryPayload, key: UnsafeRawBufferPointer) throws(ApusError) -> Moved? {
         switch entry {
-        case .value(let bytes, _):
+        case .value(let bytes, let expiresAt):
             guard let threshold, bytes.count >= threshold else { return nil }
-            return .separated(try output.writer().append(key, bytes))
-        case .separated(let reference, _):
+            return Moved(try output.writer().append(key, bytes), expiresAt: expiresAt)
+        case .separated(let reference, let expiresAt):
             guard collected.contains(reference.file) else { return nil }
             guard let threshold, reference.valueByteCount >= threshold else {
-                return .inline(try store.value(of: reference))
+                return Moved(try store.value(of: reference), expiresAt: expiresAt)
             }
-            return .separated(
-                try store.withRecord(reference) { record throws(ApusError) in
-                    try output.writer().append(copyOf: record)
-                }
-            )
+            let moved = try store.withRecord(reference) { record throws(ApusError) in
+                try output.writer().append(copyOf: record)
+            }
+            return Moved(moved, expiresAt: expiresAt)
         case .deletion, .merge, .rangeDeletion:
             return nil
         }

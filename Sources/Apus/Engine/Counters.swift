@@ -1,6 +1,7 @@
 // What the engine counts while it runs. Hot counters are striped over cache lines, so that two readers do not fight for
 // one; everything is summed up when somebody asks.
 
+import ApusIO
 import CoreMetrics
 import Histogram
 import Synchronization
@@ -25,7 +26,7 @@ final class Counters: Sendable {
             lowestDiscernibleValue: 1, highestTrackableValue: 100_000_000, numberOfSignificantValueDigits: .two)
     }
 
-    private let totals = Mutex(Totals())
+    private let totals = Monitor(Totals())
     private let reads = StripedCounter()
 
     // The metrics go to whatever backend the process has bootstrapped; without one they cost a call that does nothing.

@@ -36,14 +36,20 @@ extension Engine {
         try health.check()
         try log.synchronize()
         let isFlushed = try flushEverything()
-        let end = try log.close()
+        _ = try log.close()
         try manifest.withLock { (manifest) throws(ApusError) in
             guard let writer = manifest else { return }
             manifest = nil
             guard isFlushed else { return writer.abandon() }
-            try writer.close(
-                CleanClose(
-                    lastSequence: committer.lastSequence, logNumber: end.number, logByteCount: end.byteCount))
+            try writer.close(CleanClose(lastSequence: committer.lastSequence, logNumber: 0, logByteCount: 0))
+            removeLogs()
+        }
+    }
+
+    /// Every entry is in a table: a closed database has no log. What cannot be removed now is removed by the next open.
+    private func removeLogs() {
+        for name in (try? environment.fileSystem.list(directory)) ?? [] {
+            if case .log = FileName(name) { try? environment.fileSystem.remove(directory + "/" + name) }
         }
     }
 

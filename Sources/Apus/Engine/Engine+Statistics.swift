@@ -5,7 +5,9 @@ import ApusIO
 extension Engine {
     func statistics() -> Statistics {
         var statistics = Statistics()
-        let (states, snapshots) = structure.withLock { ($0.trees.values.sorted { $0.tree.name < $1.tree.name }, $0.snapshots.count) }
+        let (states, snapshots) = structure.withLock {
+            ($0.trees.values.sorted { $0.tree.name < $1.tree.name }, $0.snapshots.count)
+        }
         statistics.keyspaces = states.map(keyspaceStatistics)
         statistics.openSnapshots = snapshots
         statistics.memtableByteCount = statistics.keyspaces.reduce(0) { $0 + $1.memtableByteCount }

@@ -38,7 +38,7 @@ final class Engine: Sendable {
     let nextFileNumber: FileNumberSource
     /// True from the start of `close`: background jobs stop at their next check.
     let isClosing = Atomic(false)
-    private let lock: Mutex<(any FileLock)?>
+    private let lock: Monitor<(any FileLock)?>
 
     let ownsScheduler: Bool
     let tableContext: TableContext
@@ -67,7 +67,7 @@ final class Engine: Sendable {
             obsoleteFiles.remove(.table(number))
         }
         nextFileNumber = parts.nextFileNumber
-        lock = Mutex(parts.lock)
+        lock = Monitor(parts.lock)
         visible = Atomic(0)
         structure = Monitor(Structure())
         manifest = Monitor(nil)

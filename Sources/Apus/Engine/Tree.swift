@@ -15,7 +15,7 @@ final class Tree: @unchecked Sendable {
     let blobs: any BlobSource
     private let epochs: EpochDomain
     private let viewPointer: Atomic<UnsafeRawPointer>
-    private let configuration: Mutex<Configuration>
+    private let configuration: Monitor<Configuration>
     private let timeToLive: Atomic<UInt64>
     private let dropped = Atomic(false)
     let isEphemeral: Bool
@@ -46,7 +46,7 @@ final class Tree: @unchecked Sendable {
         isEphemeral = settings.isEphemeral
         viewPointer = Atomic(UnsafeRawPointer(Unmanaged.passRetained(view).toOpaque()))
         timeToLive = Atomic(settings.timeToLive)
-        configuration = Mutex(Configuration(settings: settings, mergeOperator: mergeOperator))
+        configuration = Monitor(Configuration(settings: settings, mergeOperator: mergeOperator))
     }
 
     deinit {

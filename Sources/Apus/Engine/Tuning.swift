@@ -22,7 +22,7 @@ struct Tuning: Sendable {
     /// Log bytes kept for unflushed entries before the oldest memtable is flushed to let go of them.
     var logByteCount: UInt64
     /// Manifest size at which it is written anew.
-    var manifestByteCount: UInt64 = 4 << 20
+    var manifestByteCount: UInt64 = 256 << 10
 
     private let memoryBudget: Int
 

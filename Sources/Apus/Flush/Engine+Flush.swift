@@ -30,20 +30,21 @@ extension Engine {
                 try flush(id)
             } catch {
                 backgroundFailed(error)
-                break
             }
         }
-        structure.withLock { $0.flushJobs -= 1 }
         structure.broadcast()
-        // What was sealed between the last look and the decrement has nobody else to flush it.
-        if structure.withLock({ $0.spaceError == nil }) && health.error == nil { scheduleFlush() }
     }
 
+    /// The keyspace whose flush lets go of the oldest log. If there is none, the job counts as ended at that very
+    /// moment: whoever seals a memtable afterwards starts a new one.
     private func nextFlush() -> UInt32? {
         structure.withLock { structure in
             let candidate = structure.trees.values.filter { !$0.isFlushing && !$0.sealed.isEmpty }
                 .min { $0.sealed.last!.firstSequence < $1.sealed.last!.firstSequence }
-            guard let candidate, structure.spaceError == nil else { return nil }
+            guard let candidate, structure.spaceError == nil, health.error == nil else {
+                structure.flushJobs -= 1
+                return nil
+            }
             structure.trees[candidate.tree.id]!.isFlushing = true
             return candidate.tree.id
         }
@@ -85,7 +86,8 @@ extension Engine {
 
     /// Writes memtables (newest first) as level-0 tables.
     /// - Parameter tree: what lies beneath the memtables.
-    func write(_ memtables: [Memtable], of tree: Tree, above summary: TreeSummary) throws(ApusError) -> CompactionOutput {
+    func write(_ memtables: [Memtable], of tree: Tree, above summary: TreeSummary) throws(ApusError) -> CompactionOutput
+    {
         try CompactionJob.run(
             compactionInput(
                 tree, sources: memtables.map { $0.makeCursor() },

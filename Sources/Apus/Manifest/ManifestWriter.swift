@@ -75,9 +75,11 @@ final class ManifestWriter: Sendable {
         }
     }
 
-    /// Records that the database is closed in order, and closes the manifest. Nothing can be appended after.
+    /// Records that the database is closed in order, and closes the manifest. Nothing can be appended after. If the
+    /// record names no log (number 0), the same edit takes every log segment off the list.
     func close(_ close: CleanClose) throws(ApusError) {
-        try append(VersionEdit([.cleanClose(close)]))
+        let dropped = close.logNumber == 0 ? state.logNumbers : []
+        try append(VersionEdit(dropped.map { .logDeleted($0) } + [.cleanClose(close)]))
         try live.withLock { (live) throws(ApusError) in
             let current = CurrentFile(
                 manifest: live.writer.number,

@@ -175,7 +175,7 @@ extension VersionEdit {
             return .cleanClose(
                 CleanClose(
                     lastSequence: try fields.sequence("last sequence"),
-                    logNumber: try fields.fileNumber("log number"),
+                    logNumber: try fields.varint("log number"),
                     logByteCount: try fields.varint("log length")
                 )
             )

@@ -8,7 +8,7 @@ import ApusIO
 /// Where the log ended when the database was closed cleanly.
 struct CleanClose: Sendable, Hashable {
     var lastSequence: SequenceNumber
-    /// The segment that was current.
+    /// The segment that was current; 0 if everything is in tables and no log is left.
     var logNumber: FileNumber
     /// Bytes in use in it, header included.
     var logByteCount: UInt64

@@ -7,7 +7,7 @@ import Synchronization
 /// At most two spare arenas. Thread-safe.
 final class ArenaPool: Sendable {
     private static let spareLimit = 2
-    private let spares = Mutex<[PageMemory]>([])
+    private let spares = Monitor<[PageMemory]>([])
 
     /// Memory of at least `byteCount` bytes, whatever its content.
     func take(byteCount: Int) -> PageMemory {

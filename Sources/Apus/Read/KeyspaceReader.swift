@@ -45,26 +45,47 @@ struct KeyspaceReader: Sendable {
         return true
     }
 
+    /// - Parameter body: throws whatever it likes.
     func scan(
         _ range: KeyRange, reversed: Bool, limit: Int,
-        _ body: (_ key: RawSpan, _ value: RawSpan) throws(ApusError) -> ScanStep
-    ) throws(ApusError) {
-        let cursor = try makeCursor(range)
-        var left = limit
-        try reversed ? cursor.seekToLast() : cursor.seekToFirst()
-        while cursor.isValid, left > 0 {
-            let step = try cursor.withEntry { (key, value) throws(ApusError) in try body(key, value) }
-            if step == .stop { return }
-            left -= 1
-            if left > 0 { try reversed ? cursor.previous() : cursor.next() }
-        }
+        passingErrorsOf body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
+    ) throws {
+        try range.check()
+        try Self.walk(try visibleCursor(range), reversed: reversed, limit: limit, body)
     }
 
     func entries(_ range: KeyRange, reversed: Bool, limit: Int) throws(ApusError) -> [Entry] {
+        try range.check()
+        return try Self.collect(try visibleCursor(range), reversed: reversed, limit: limit)
+    }
+
+    /// Calls `body` with one entry after the other, from one end of the cursor's range.
+    static func walk(
+        _ cursor: VisibleCursor, reversed: Bool, limit: Int,
+        _ body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
+    ) throws {
+        var left = limit
+        guard left > 0 else { return }
+        try reversed ? cursor.seekToLast() : cursor.seekToFirst()
+        while cursor.isValid {
+            let value = try cursor.value()
+            let key = cursor.key
+            if try body(key.bytes, value.bytes) == .stop { return }
+            left -= 1
+            if left == 0 { return }
+            try reversed ? cursor.previous() : cursor.next()
+        }
+    }
+
+    /// Copies entries, from one end of the cursor's range.
+    static func collect(_ cursor: VisibleCursor, reversed: Bool, limit: Int) throws(ApusError) -> [Entry] {
         var entries: [Entry] = []
-        try scan(range, reversed: reversed, limit: limit) { (key, value) throws(ApusError) in
-            entries.append(Entry(key: key.copied(), value: value.copied()))
-            return .next
+        guard limit > 0 else { return entries }
+        try reversed ? cursor.seekToLast() : cursor.seekToFirst()
+        while cursor.isValid {
+            entries.append(Entry(key: [UInt8](cursor.key), value: [UInt8](try cursor.value())))
+            if entries.count == limit { break }
+            try reversed ? cursor.previous() : cursor.next()
         }
         return entries
     }

@@ -12,6 +12,8 @@ final class LevelCursor: EntryCursor {
     init(_ tables: [Table], fillCache: Bool) {
         self.tables = tables
         self.fillCache = fillCache
+        super.init()
+        newestSequence = tables.reduce(.zero) { Swift.max($0, $1.metadata.largestSequence) }
     }
 
     override func seekToFirst() throws(ApusError) {
@@ -67,7 +69,8 @@ final class LevelCursor: EntryCursor {
     private func open(_ newIndex: Int) throws(ApusError) {
         if newIndex == index, current != nil { return }
         index = newIndex
-        current = tables.indices.contains(newIndex)
+        current =
+            tables.indices.contains(newIndex)
             ? tables[newIndex].makeCursor(fillCache: fillCache, readahead: true) : nil
     }
 

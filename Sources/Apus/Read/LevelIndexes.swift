@@ -73,10 +73,14 @@ private struct LevelIndex {
             let metadata = table.metadata
             tables.advanced(by: index).initialize(to: Unmanaged.passUnretained(table))
             let smallestOffset = offset
-            metadata.smallest.withUnsafeBytes { keyBytes.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            metadata.smallest.withUnsafeBytes {
+                keyBytes.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+            }
             offset += metadata.smallest.count
             let largestOffset = offset
-            metadata.largest.withUnsafeBytes { keyBytes.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            metadata.largest.withUnsafeBytes {
+                keyBytes.advanced(by: offset).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+            }
             offset += metadata.largest.count
             bounds.advanced(by: index).initialize(
                 to: Bounds(
@@ -86,6 +90,10 @@ private struct LevelIndex {
                     largestOffset: largestOffset, largestCount: metadata.largest.count,
                     largestIsExclusive: metadata.largestIsExclusive))
         }
+    }
+
+    private static func copy(_ key: [UInt8], to target: UnsafeMutableRawPointer) {
+        key.withUnsafeBytes { UnsafeMutableRawBufferPointer(start: target, count: $0.count).copyMemory(from: $0) }
     }
 
     func deallocate() {

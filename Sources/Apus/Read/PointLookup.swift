@@ -50,7 +50,7 @@ struct PointLookup {
 
     /// True if the search ends here.
     private mutating func visit(_ memtable: Memtable) throws(ApusError) -> Bool {
-        let covered = memtable.rangeDeletions?.newestSequence(covering: key, atMost: snapshot) ?? .zero
+        let covered = memtable.newestRangeDeletion(covering: key, atMost: snapshot)
         let key = key
         return try consume(covered) { (seek) throws(ApusError) in memtable.find(key, seek) }
     }
@@ -72,7 +72,8 @@ struct PointLookup {
     ) throws(ApusError) -> Bool {
         var seek = Trailer.seek(snapshot)
         while let found = try find(seek) {
-            if found.trailer.sequence <= covered { return true }
+            // Compaction sets the sequence of entries at the bottom to zero; no two others are equal.
+            if found.trailer.sequence < covered { return true }
             switch EntryPayload(found.trailer, found.payload) {
             case .value(let value, let expiresAt):
                 outcome = .value(value, expiresAt: expiresAt)
@@ -85,7 +86,7 @@ struct PointLookup {
             case .merge(let operand, let writtenAt, let expiresAt):
                 if chain == nil { chain = MergeChain() }
                 chain!.add(operand: operand, writtenAt: writtenAt, expiresAt: expiresAt)
-                guard found.trailer.sequence > SequenceNumber(1) else { return true }
+                guard found.trailer.sequence > .zero else { return true }
                 seek = .seek(SequenceNumber(found.trailer.sequence.rawValue - 1))
             case .rangeDeletion, nil:
                 throw ApusError(.corruption, "an entry of keyspace \"\(tree.name)\" has a malformed payload")

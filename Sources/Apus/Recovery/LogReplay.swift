@@ -45,7 +45,7 @@ struct LogReplay {
     ) throws(ApusError) -> Result {
         var result = Result()
         let segments = try segmentsInUse(&result.losses)
-        if let close = manifest.cleanClose, mode == .strict, segments.last?.number != close.logNumber {
+        if let close = manifest.cleanClose, mode == .strict, segments.last?.number ?? 0 != close.logNumber {
             throw .corruption(
                 "the database was closed with a log that is not there or empty",
                 file: path(close.logNumber)

@@ -12,8 +12,8 @@
 // open does 1 (shared), 2 and 3.
 
 import ApusIO
-import Synchronization
 import Logging
+import Synchronization
 
 struct OpenDatabase {
     let engine: Engine

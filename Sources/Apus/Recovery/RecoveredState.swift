@@ -216,6 +216,8 @@ private struct Discovery {
                 file: FileName.log(number).path(in: directory)
             )
         }
+        // Closed without a log: what is left of one is a removal that did not become durable.
+        if state.cleanClose?.logNumber == 0 { return }
         let newest = state.logNumbers.last ?? 0
         for case .log(let number) in files where number > newest {
             let reader = try SegmentReader(.log(number), in: directory, on: fileSystem)

@@ -33,6 +33,8 @@ final class TableCursor: EntryCursor {
     init(table: Table, fillCache: Bool, readahead: Bool) {
         self.table = table
         source = BlockSource(table: table, fillCache: fillCache, readahead: readahead)
+        super.init()
+        newestSequence = table.metadata.largestSequence
     }
 
     deinit {

@@ -42,6 +42,18 @@ final class CutoffCursor: EntryCursor {
         try skipBackward()
     }
 
+    override func next(hiddenUntil end: UnsafeRawBufferPointer, below sequence: SequenceNumber) throws(ApusError) {
+        try source.next(hiddenUntil: end, below: sequence)
+        try skipForward()
+    }
+
+    override func previous(
+        hiddenFrom start: UnsafeRawBufferPointer, below sequence: SequenceNumber
+    ) throws(ApusError) {
+        try source.previous(hiddenFrom: start, below: sequence)
+        try skipBackward()
+    }
+
     private func skipForward() throws(ApusError) {
         while source.isValid, source.trailer.sequence > newest { try source.next() }
         show()
@@ -64,6 +76,7 @@ extension RangeDeletions {
     /// The deletions that a reader at `sequence` sees.
     func atMost(_ sequence: SequenceNumber) -> RangeDeletions {
         let all = all()
-        return all.allSatisfy { $0.sequence <= sequence } ? self : RangeDeletions(all.filter { $0.sequence <= sequence })
+        return all.allSatisfy { $0.sequence <= sequence }
+            ? self : RangeDeletions(all.filter { $0.sequence <= sequence })
     }
 }

@@ -8,6 +8,7 @@ struct TransactionOverlay {
     private var memtables: [UInt32: Memtable] = [:]
     /// How far into the batch the memtables go.
     private var indexed = 0
+    private var indexedByteCount = 0
 
     init(above snapshot: SequenceNumber) {
         base = snapshot
@@ -16,22 +17,25 @@ struct TransactionOverlay {
     /// The memtable of `tree`, with every entry of `batch`; nil if none of them concerns it.
     mutating func memtable(for tree: Tree, including batch: WriteBatch) -> Memtable? {
         if indexed < batch.count {
-            batch.withEntries { entries in
-                // Worst case of one memtable: every entry of the batch.
-                let capacity = Memtable.capacity(forEntries: batch.count, byteCount: batch.byteCount)
-                if memtables.values.contains(where: { !$0.hasRoom(forEntries: batch.count, byteCount: batch.byteCount) }) {
-                    memtables = [:]
-                    indexed = 0
-                }
+            let added = (entries: batch.count - indexed, byteCount: batch.byteCount - indexedByteCount)
+            if memtables.values.contains(where: { !$0.hasRoom(forEntries: added.entries, byteCount: added.byteCount) })
+            {
+                memtables = [:]
+                indexed = 0
+            }
+            // Twice what is there now, so that a growing transaction starts again a logarithmic number of times.
+            let capacity = 2 * Memtable.capacity(forEntries: batch.count, byteCount: batch.byteCount)
+            batch.withEntries { next in
                 var position = 0
-                while let entry = entries() {
+                while let entry = next() {
                     position += 1
                     if position <= indexed { continue }
-                    let memtable = memtables[entry.keyspace] ?? Memtable(capacity: capacity * 2, pool: nil)
+                    let memtable = memtables[entry.keyspace] ?? Memtable(capacity: capacity, pool: nil)
                     memtables[entry.keyspace] = memtable
                     memtable.apply(entry, base.advanced(by: position))
                 }
                 indexed = position
+                indexedByteCount = batch.byteCount
             }
         }
         return memtables[tree.id]

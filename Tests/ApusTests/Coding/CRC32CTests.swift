@@ -1,3 +1,5 @@
+// CRC32C against the RFC's vectors and a bit-by-bit definition, by every way of computing it.
+
 import Testing
 
 @testable import Apus

@@ -199,6 +199,21 @@ import Testing
         }
     }
 
+    @Test func aSeparatedValueThatExpiredBetweenTwoOperandsStartsTheSecondAnew() throws {
+        let value = PlainEntry.value(key(1), 1, [UInt8]("separated"), expiresAt: 50)
+        var first = fixture.input([PlainSource(entries: [value])])
+        first.separationThreshold = 5
+        let table = try #require(try run(first).tables.first)
+        let operands = PlainSource(entries: [
+            .merge(key(1), 3, [UInt8]("after"), writtenAt: 60), .merge(key(1), 2, [UInt8]("before"), writtenAt: 40),
+        ])
+        var second = fixture.input([operands])
+        second.sources.append(fixture.table(table).makeCursor(fillCache: false, readahead: false))
+        second.mergeOperator = AppendingOperator()
+        let folded = try #require(try run(second).tables.first)
+        #expect(try fixture.contents(folded).entries == [.value(key(1), 0, [UInt8]("after"))])
+    }
+
     @Test func mergeOperandsFoldOntoASeparatedValue() throws {
         var first = fixture.input([PlainSource(entries: [.value(key(1), 1, [UInt8]("separated"))])])
         first.separationThreshold = 5

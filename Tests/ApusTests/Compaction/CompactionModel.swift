@@ -117,6 +117,7 @@ final class PlainCursor: EntryCursor {
         self.failure = failure
         memory = .allocate(byteCount: entries.reduce(1) { $0 + $1.key.count + $1.payload.count }, alignment: 8)
         super.init()
+        newestSequence = entries.map(\.sequence).max() ?? .zero
         var offset = 0
         func store(_ bytes: [UInt8]) -> UnsafeRawBufferPointer {
             let target = UnsafeMutableRawBufferPointer(rebasing: memory[offset..<(offset + bytes.count)])
@@ -130,6 +131,12 @@ final class PlainCursor: EntryCursor {
     deinit { memory.deallocate() }
 
     override func seekToFirst() throws(ApusError) { try go(to: 0) }
+    override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(ApusError) {
+        let target = entries.firstIndex { entry in
+            entry.key.withUnsafeBytes { compareInternal($0, entry.trailer, key, trailer) } >= 0
+        }
+        try go(to: target ?? entries.count)
+    }
     override func next() throws(ApusError) { try go(to: position + 1) }
 
     private func go(to target: Int) throws(ApusError) {
@@ -289,8 +296,6 @@ struct HistoryGenerator {
     var hasMerges = true
     var hasExpiry = true
     var largestValue = 6
-    /// Times at which something is written or expires lie in 1...horizonOfTime.
-    let lastTime: UInt64 = 100
     private var sequence: UInt64 = 0
     /// Times of writes never go back, as the engine sees to.
     private(set) var clock: UInt64 = 1
@@ -314,7 +319,7 @@ struct HistoryGenerator {
         var source = PlainSource()
         for _ in 0..<count {
             sequence += 1
-            if generator.chance(20) { clock = min(clock + UInt64.random(in: 1...5, using: &generator), lastTime) }
+            if generator.chance(20) { clock += UInt64.random(in: 1...5, using: &generator) }
             let key = keys.randomElement(using: &generator)!
             let value = (0..<Int.random(in: 0...largestValue, using: &generator)).map { _ in
                 UInt8.random(in: 0x30...0x7A, using: &generator)
@@ -322,9 +327,9 @@ struct HistoryGenerator {
             let expiresAt =
                 hasExpiry && generator.chance(35) ? clock + UInt64.random(in: 1...20, using: &generator) : 0
             switch Int.random(in: 0..<100, using: &generator) {
-            case ..<15:
+            case ..<12:
                 source.entries.append(.deletion(key, sequence))
-            case ..<25:
+            case ..<20:
                 let other = keys.randomElement(using: &generator)!
                 guard key != other else { continue }
                 let (start, end) = key < other ? (key, other) : (other, key)

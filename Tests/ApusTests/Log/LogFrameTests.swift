@@ -1,3 +1,5 @@
+// The bytes of a frame: frozen layout, and that no frame is valid in another place or another file.
+
 import Testing
 
 @testable import Apus

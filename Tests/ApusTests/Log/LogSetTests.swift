@@ -1,3 +1,5 @@
+// Segments of the log: preparing, rotating, releasing, reusing, and what each failure leaves behind.
+
 import ApusIO
 import Testing
 

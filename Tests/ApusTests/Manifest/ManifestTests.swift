@@ -1,3 +1,5 @@
+// Writing and reading manifests: roll-over, clean close, torn and damaged ends, failures.
+
 import ApusIO
 import Testing
 

@@ -1,3 +1,5 @@
+// The bytes of version edits, and edits that no honest writer makes.
+
 import ApusIO
 import Testing
 

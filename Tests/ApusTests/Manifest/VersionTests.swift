@@ -1,3 +1,5 @@
+// Versions and the builder that makes one from another: order, overlaps, impossible edits, searches.
+
 import ApusIO
 import Testing
 

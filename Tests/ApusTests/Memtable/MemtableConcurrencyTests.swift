@@ -1,3 +1,5 @@
+// One writer and several readers of a memtable at once, on real threads.
+
 import Dispatch
 import Foundation
 import Synchronization

@@ -1,3 +1,5 @@
+// The memtable against a sorted array, over families of keys that are hard on key heads.
+
 import Testing
 
 @testable import Apus

@@ -1,3 +1,5 @@
+// Sets of range deletions against their definition: what covers a key, clipping, merging, adding.
+
 import ApusIO
 import Testing
 

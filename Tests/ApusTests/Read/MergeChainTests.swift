@@ -1,3 +1,5 @@
+// Folding merge operands with and without expiries, against the definition in FORMAT.md §2.3.
+
 import Testing
 
 @testable import Apus

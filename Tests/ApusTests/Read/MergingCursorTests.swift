@@ -1,3 +1,5 @@
+// The merge of many sources against one sorted array, with changes of direction anywhere.
+
 import Testing
 
 @testable import Apus

@@ -1,3 +1,5 @@
+// What a reader sees of versions, deletions, ranges, expiries and merges, against a slow resolver.
+
 import Testing
 
 @testable import Apus

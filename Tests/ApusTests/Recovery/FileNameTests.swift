@@ -1,3 +1,5 @@
+// File names: what is formatted is parsed, and nothing else is.
+
 import ApusIO
 import Testing
 

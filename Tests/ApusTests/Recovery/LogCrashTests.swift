@@ -1,3 +1,5 @@
+// Power loss at every call of log and manifest, also during the recovery that follows.
+
 import ApusIO
 import Testing
 

@@ -1,3 +1,5 @@
+// Damage to every byte of log and manifest: the right data, or a corruption error, never a shorter history.
+
 import ApusIO
 import Testing
 

@@ -1,3 +1,5 @@
+// Reading the log back: torn tails, sealed segments, the chain, stale frames of reused segments.
+
 import ApusIO
 import Testing
 

@@ -1,3 +1,5 @@
+// What a directory is taken for: fresh, a database, somebody else's, or damaged.
+
 import ApusIO
 import Testing
 

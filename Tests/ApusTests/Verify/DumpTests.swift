@@ -1,3 +1,5 @@
+// Explanations of sound and damaged files, line by line where it matters.
+
 import ApusIO
 import Testing
 

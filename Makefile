@@ -1,0 +1,56 @@
+# Everything a developer runs. `make demo` and `make test` set up a fresh machine by themselves: all they need is the
+# Swift toolchain.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+SWIFT ?= swift
+# One list of what is formatted and linted; folders that do not exist yet are left out.
+SOURCES := $(wildcard Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests)
+# Warnings of this package are errors wherever we build it ourselves.
+STRICT := APUS_STRICT=1
+# A crash in a test that expects one would otherwise spend seconds on a backtrace.
+RUN := SWIFT_BACKTRACE=enable=no
+
+.PHONY: help setup build demo test lint format sanitize coverage bench docs clean
+
+help: ## Shows this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
+
+setup: ## Installs the system packages that are missing
+	@Scripts/setup
+
+build: setup ## Builds the library and the command in release
+	$(SWIFT) build -c release --product apus
+
+demo: build ## Imports real data, is killed, recovers, verifies, exports, compares
+	@"$$($(SWIFT) build -c release --show-bin-path)/apus" demo
+
+test: setup ## Builds without warnings, lints, runs every test
+	$(STRICT) $(SWIFT) build --build-tests
+	@$(MAKE) --no-print-directory lint
+	$(STRICT) $(RUN) $(SWIFT) test --skip-build
+
+lint: ## Checks the format of every source file
+	$(SWIFT) format lint --strict --recursive $(SOURCES)
+
+format: ## Formats every source file
+	$(SWIFT) format --in-place --recursive $(SOURCES)
+
+sanitize: setup ## Runs the tests under ThreadSanitizer, then AddressSanitizer
+	@Scripts/sanitize thread
+	@Scripts/sanitize address
+
+coverage: setup ## Line coverage of the engine by folder; fails below 90 %
+	@Scripts/coverage 90
+
+bench: setup ## Runs the benchmarks against the peers that are installed
+	cd Benchmarks && $(SWIFT) run -c release apus-bench run
+
+docs: setup ## Builds the documentation into .build/documentation
+	DOCC=1 $(SWIFT) package --allow-writing-to-directory .build/documentation generate-documentation \
+	    --target Apus --output-path .build/documentation
+
+clean: ## Removes build output and the demo's work directory
+	rm -rf .build .build-* Benchmarks/.build demo-work

@@ -1,0 +1,60 @@
+// The export formats that are one stream: JSON Lines, CSV, TSV, and the values alone. Each writes what the import of the
+// same name reads back to the same bytes.
+
+enum ExportFormat: String, CaseIterable {
+    case jsonl, csv, tsv, values, tree
+}
+
+struct RecordWriter {
+    private let output: ByteOutput
+    private let format: ExportFormat
+    private let hex: Bool
+
+    init(_ output: ByteOutput, _ format: ExportFormat, hex: Bool) throws {
+        precondition(format != .tree, "a tree is no stream")
+        self.output = output
+        self.format = format
+        self.hex = hex
+        if let delimiter { try output.write(Array("key".utf8) + [delimiter] + Array("value\n".utf8)) }
+    }
+
+    /// Between fields, in formats that have fields.
+    private var delimiter: UInt8? {
+        switch format {
+        case .csv: UInt8(ascii: ",")
+        case .tsv: 0x09
+        default: nil
+        }
+    }
+
+    func write(_ key: [UInt8], _ value: [UInt8]) throws {
+        var line: [UInt8] = []
+        if let delimiter {
+            appendField(key, delimiter, to: &line)
+            line.append(delimiter)
+            appendField(value, delimiter, to: &line)
+            line.append(0x0A)
+        } else if format == .jsonl {
+            appendJSONEntry(key, value, hex: hex, to: &line)
+        } else {
+            line += hex ? Array(hexadecimal(value).utf8) : value
+            line.append(0x0A)
+        }
+        try output.write(line)
+    }
+
+    private func appendField(_ field: [UInt8], _ delimiter: UInt8, to line: inout [UInt8]) {
+        if hex {
+            line += Array(hexadecimal(field).utf8)
+            return
+        }
+        let quote = UInt8(ascii: "\"")
+        guard field.contains(where: { $0 == delimiter || $0 == quote || $0 == 0x0A || $0 == 0x0D }) else {
+            line += field
+            return
+        }
+        line.append(quote)
+        for byte in field { line += byte == quote ? [quote, quote] : [byte] }
+        line.append(quote)
+    }
+}

@@ -1,0 +1,52 @@
+// What an import is to do: format, keyspace, columns. Everything that decides which entries a source becomes is part of
+// the fingerprint, so the same source imported differently is a different import.
+
+import Foundation
+
+enum ImportFormat: String, CaseIterable {
+    case jsonl, csv, tsv, tree
+}
+
+struct ImportPlan {
+    var keyspace: String
+    /// nil: by the name of each source.
+    var format: ImportFormat?
+    var columns = ColumnChoice()
+    var keyField: String?
+    var byLine = false
+    var textOnly = false
+    var fullPath = false
+    /// Import what earlier runs have done, too.
+    var again = false
+
+    var fingerprint: String {
+        let columns = "\(columns.key ?? "") \(columns.value ?? "") \(columns.hasHeader)"
+        return [format?.rawValue ?? "", columns, keyField ?? "", "\(byLine) \(fullPath)"].joined(separator: "|")
+    }
+
+    /// The format of a source that is no directory.
+    func format(of source: String) throws -> ImportFormat {
+        if let format, format != .tree { return format }
+        if byLine || format == .tree { return .tree }
+        let name = source.lowercased()
+        if [".jsonl", ".ndjson", ".json"].contains(where: name.hasSuffix) { return .jsonl }
+        if name.hasSuffix(".csv") { return .csv }
+        if name.hasSuffix(".tsv") || name.hasSuffix(".tab") { return .tsv }
+        throw Failure("the name of \(source) does not tell its format; choose one by --format")
+    }
+
+    func reader(
+        _ input: ByteInput,
+        _ format: ImportFormat,
+        name: [UInt8],
+        from position: ReaderPosition
+    ) throws -> any RecordReader {
+        switch format {
+        case .jsonl: try JSONLinesReader(input, keyField: keyField, from: position)
+        case .csv: try DelimitedReader(input, delimiter: UInt8(ascii: ","), columns, from: position)
+        case .tsv: try DelimitedReader(input, delimiter: 0x09, columns, from: position)
+        case .tree where byLine: try LineReader(input, name: name, from: position)
+        case .tree: WholeFileReader(input, name: name)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// How far the import of a source has come. Positions live in a keyspace of their own, in the same atomic batch as the
+// entries that they count: after a crash both are there or neither, so an import that is run again never loses a
+// record and never starts over.
+
+import Apus
+import Foundation
+
+struct ImportPosition: Codable, Equatable {
+    /// The source as it was when the import began; a changed one is imported again.
+    var stamp: FileStamp
+    var position = ReaderPosition()
+    var isDone = false
+    /// Records that an earlier, longer state of the source had.
+    var earlierRecords = 0
+}
+
+/// The keyspace of positions, seen by one import.
+struct ImportPositions {
+    static let keyspaceName = "apus.import"
+    private let keyspace: Keyspace
+    private let target: String
+    private let fingerprint: String
+
+    /// - Parameters:
+    ///   - target: the keyspace that is filled.
+    ///   - fingerprint: everything that decides which entries a source becomes.
+    init(_ database: Database, target: String, fingerprint: String) throws {
+        keyspace = try database.keyspace(Self.keyspaceName)
+        self.target = target
+        self.fingerprint = fingerprint
+    }
+
+    func position(of source: [UInt8]) throws -> ImportPosition? {
+        // What cannot be read is no position: the source is imported from its beginning, which is always right.
+        try keyspace.get(key(source)).flatMap { try? JSONDecoder().decode(ImportPosition.self, from: Data($0)) }
+    }
+
+    func put(_ position: ImportPosition, of source: [UInt8], into batch: inout WriteBatch) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        batch.put(key(source), [UInt8](try encoder.encode(position)), in: keyspace)
+    }
+
+    /// Records of all sources that are in the database by their positions, of every import so far.
+    func recordCount() throws -> Int {
+        var count = 0
+        let cursor = try keyspace.makeCursor()
+        try cursor.seekToFirst()
+        while cursor.isValid {
+            count += try JSONDecoder().decode(ImportPosition.self, from: Data(cursor.value())).position.records
+            try cursor.next()
+        }
+        return count
+    }
+
+    private func key(_ source: [UInt8]) -> [UInt8] {
+        KeyCoder.encode(KeyElement(target), KeyElement(fingerprint), KeyElement(source))
+    }
+}

@@ -1,0 +1,150 @@
+// Ends of a process in a history: clean ones, kills, power losses, and crashes in the middle of a call or of the
+// recovery from the crash before; and what must be there afterwards.
+
+import ApusSimulation
+
+@testable import Apus
+
+extension History {
+    func reopenCleanly() throws {
+        try closeCleanly()
+        durableSequence = loggedEnds.last ?? durableSequence
+        settleClock()
+        database = nil
+        machine.restart()
+        try reopen(required: lastSequence, wasClean: true)
+    }
+
+    /// The process or the machine ends, at once.
+    func crash() throws {
+        machine.disk.removeFaults()
+        machine.disk.inject(Fault(.stop))
+        try recoverFromStop()
+    }
+
+    /// The machine will stop at some later change of the disk, in whatever call that is.
+    func armStop() {
+        let count = random.below(60)
+        note("the machine stops after \(count) changes")
+        machine.disk.removeFaults()
+        machine.disk.inject(Fault(.stop, skipping: count) { $0.isMutation })
+    }
+
+    func recoverFromStop() throws {
+        letGo()
+        settleClock()
+        // Jobs of the dead process run into errors; the process then goes.
+        try? database.close()
+        database = nil
+        machine.disk.removeFaults()
+        let required = restart(isPowerLossAllowed: true) ? durableSequence : loggedEnds.last ?? 0
+        try reopen(required: required, wasClean: false)
+    }
+
+    /// True if the power was lost, so that only what was synced is sure to be there.
+    private func restart(isPowerLossAllowed: Bool) -> Bool {
+        guard random.chance(60) else {
+            note("the process is killed")
+            machine.restart()
+            return false
+        }
+        let mode = random.pick(CrashMode.allCases)
+        note("the power is lost: \(mode)")
+        machine.crash(mode)
+        return mode != .keepAll
+    }
+
+    /// Opens the database, perhaps after recoveries that crash, and compares.
+    /// - Parameter required: logged commits up to here must be there.
+    func reopen(required: UInt64, wasClean: Bool) throws {
+        var required = required
+        var wasInterrupted = false
+        while true {
+            if !shape.options.isReadOnly, random.chance(20) {
+                let count = random.below(40)
+                note("recovery stops after \(count) changes")
+                machine.disk.inject(Fault(.stop, skipping: count) { $0.isMutation })
+            }
+            var opened: Database?
+            do {
+                opened = try open()
+            } catch {
+                guard machine.disk.isStopped else {
+                    throw HistoryFailure("open: \(error.kind) \(error)")
+                }
+            }
+            if !machine.disk.isStopped {
+                machine.disk.removeFaults()
+                database = opened
+                break
+            }
+            try? opened?.close()
+            opened = nil
+            wasInterrupted = true
+            machine.disk.removeFaults()
+            if restart(isPowerLossAllowed: true) { required = Swift.min(required, durableSequence) }
+        }
+        try adopt(required: required, wasClean: wasClean, wasInterrupted: wasInterrupted)
+        note("open at \(lastSequence)")
+        try compareAll("after opening")
+    }
+
+    // MARK: What must be there
+
+    private func adopt(required: UInt64, wasClean: Bool, wasInterrupted: Bool) throws {
+        let sequence = database.engine.visibleSequence.rawValue
+        try adoptKeyspaces()
+        if let commit = commitUnderWay, commit.isLogged, sequence >= commit.last {
+            note("the commit under way survived")
+            apply(commit)
+        }
+        commitUnderWay = nil
+        guard sequence >= Swift.min(required, loggedEnds.last ?? 0), sequence <= lastSequence else {
+            throw HistoryFailure("recovered up to \(sequence), but \(required) was acknowledged")
+        }
+        if wasClean, !wasInterrupted, sequence != lastSequence {
+            throw HistoryFailure("a clean close forgot \(lastSequence - sequence) entries")
+        }
+        loggedEnds.removeAll { $0 > sequence }
+        for keyspace in keyspaces {
+            if keyspace.isEphemeral {
+                let isEmpty = try keyspace.handle.entries().isEmpty
+                if isEmpty && (!wasClean || wasInterrupted) { keyspace.truncate(to: 0) }
+            } else {
+                keyspace.truncate(to: sequence)
+            }
+        }
+        lastSequence = sequence
+        durableSequence = loggedEnds.last ?? 0
+    }
+
+    private func adoptKeyspaces() throws {
+        let names = Set(database.keyspaceNames)
+        switch structuralUnderWay {
+        case .create(let name, let options, let mergeOperator) where names.contains(name):
+            note("the keyspace being created is there")
+            keyspaces.append(
+                ModelKeyspace(name, options, mergeOperator, handle: try database.existingKeyspace(name)))
+        case .drop(let name) where !names.contains(name):
+            note("the keyspace being dropped is gone")
+            keyspaces.removeAll { $0.name == name }
+        default: break
+        }
+        guard names == Set(keyspaces.map(\.name)) else {
+            throw HistoryFailure("keyspaces \(names.sorted()), expected \(keyspaces.map(\.name).sorted())")
+        }
+        for keyspace in keyspaces {
+            keyspace.handle = try database.existingKeyspace(keyspace.name)
+            let settings = keyspace.handle.tree.settings
+            if case .change(keyspace.name, let options) = structuralUnderWay,
+                try KeyspaceSettings(options) == settings
+            {
+                keyspace.options = options
+            }
+            guard try KeyspaceSettings(keyspace.options) == settings else {
+                throw HistoryFailure("\(keyspace.name) has the settings \(settings)")
+            }
+        }
+        structuralUnderWay = nil
+    }
+}
