@@ -11,7 +11,8 @@ extension Database {
     /// - Where the newest version of a key or its deletion was lost, an older version becomes visible again.
     /// - If the manifest is damaged, nobody knows any more which files were obsolete: every table and log in the
     ///   directory is used, and something that was deleted may reappear. Keyspaces whose names were lost are called
-    ///   "keyspace-" and their number, tables that do not even tell that become keyspaces called "table-" and theirs.
+    ///   "keyspace-" and their number, and have the default settings; tables that do not even tell their keyspace become
+    ///   keyspaces called "table-" and their number.
     ///
     /// - Parameters:
     ///   - target: must be absent or empty; its parent must exist.

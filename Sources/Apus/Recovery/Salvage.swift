@@ -7,7 +7,7 @@
 //   3. Replay the log into memtables; a full one becomes a table at level 0. Entries that tables hold already are
 //      skipped by the rule of every open, the keyspace's flushed sequence: batches that were flushed and compacted
 //      since must not come back beside what became of them.
-//   4. Write manifest and log as opening does, and close them in order.
+//   4. Write a manifest, as opening does, and close it in order.
 //
 // Until step 4 there is no CURRENT in the target, so what a crash leaves there is no database; an error removes it.
 
@@ -263,26 +263,15 @@ struct Salvage {
             VersionEdit(
                 [.lastSequence(last), .nextKeyspaceID(inventory.state.nextKeyspaceID)]
                     + result.keyspaces.keys.sorted().map { .flushedSequence($0, last) }))
-        let fileSystem = environment.fileSystem
-        let numbers = numbers
-        let log = LogSet(
-            LogSet.Configuration(
-                directory: target, fileSystem: fileSystem, databaseID: result.databaseID,
-                segmentByteCount: tuning.logSegmentByteCount),
-            allocateNumber: { numbers.take() },
-            register: { (_, _) throws(ApusError) in preconditionFailure("only the first segment is used") })
-        let first = try log.prepareFirst()
-        result.logs = [first.number: first.capacity]
         result.nextFileNumber = numbers.next
+        let numbers = numbers
         let manifest = try ManifestWriter(
             ManifestWriter.Configuration(
-                directory: target, fileSystem: fileSystem, byteCount: tuning.manifestByteCount),
+                directory: target, fileSystem: environment.fileSystem, byteCount: tuning.manifestByteCount),
             result, allocateNumber: { numbers.take() })
         do throws(ApusError) {
-            try log.start(after: last)
-            let end = try log.close()
-            try manifest.close(
-                CleanClose(lastSequence: last, logNumber: end.number, logByteCount: end.byteCount))
+            // Everything is in tables: there is no log.
+            try manifest.close(CleanClose(lastSequence: last, logNumber: 0, logByteCount: 0))
         } catch {
             manifest.abandon()
             throw error

@@ -89,7 +89,7 @@ struct SalvageInventory {
         }
         let newest = state.logNumbers.last ?? 0
         headers.removeAll { $0.databaseID != state.databaseID }
-        if !isDamaged, let unknown = headers.first(where: { $0.number > newest }) {
+        if !isDamaged, state.cleanClose?.logNumber != 0, let unknown = headers.first(where: { $0.number > newest }) {
             isDamaged = true
             recorder.lose(
                 .corruption(
@@ -135,7 +135,10 @@ struct SalvageInventory {
     // MARK: - Keyspaces that nothing lists
 
     private func unusedID() -> UInt32 {
-        max(state.nextKeyspaceID, (state.keyspaces.keys.max() ?? 0) + 1, 1 << 30)
+        // Far above the ids that the log may name.
+        var id: UInt32 = 1 << 30
+        while state.keyspaces[id] != nil { id += 1 }
+        return id
     }
 
     /// Makes sure that there is a keyspace of that id.
