@@ -10,6 +10,7 @@ extension Engine {
         if isClosing.exchange(true, ordering: .acquiringAndReleasing) { return }
         defer {
             if ownsScheduler { environment.scheduler.shutDown() }
+            letGo()
             releaseLock()
         }
         guard !options.isReadOnly else { return }
@@ -66,5 +67,13 @@ extension Engine {
             guard error.kind == .outOfSpace else { throw error }
             return false
         }
+    }
+
+    /// Removes files that nobody needs any more, and closes those that were open for reading. A cursor that is still
+    /// there keeps what it reads; the next open removes that.
+    private func letGo() {
+        epochs.collect()
+        obsoleteFiles.removePending()
+        filePool.closeIdle()
     }
 }

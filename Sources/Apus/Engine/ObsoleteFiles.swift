@@ -10,6 +10,7 @@ final class ObsoleteFiles: Sendable {
     private let scheduler: any Scheduler
     private let directory: String
     private let blobs: BlobStore
+    private let pending = Monitor<[String]>([])
 
     init(fileSystem: any FileSystem, scheduler: any Scheduler, directory: String, blobs: BlobStore) {
         self.blobs = blobs
@@ -18,13 +19,20 @@ final class ObsoleteFiles: Sendable {
         self.directory = directory
     }
 
-    /// Removes the file soon. A failure is ignored: the next open finds and removes the orphan.
+    /// Removes the file soon.
     func remove(_ name: FileName) {
-        let path = name.path(in: directory)
         if case .blob(let number) = name { blobs.forget(number) }
-        scheduler.run(.maintenance) { [fileSystem] in
-            try? fileSystem.remove(path)
+        pending.withLock { $0.append(name.path(in: directory)) }
+        scheduler.run(.maintenance) { [weak self] in self?.removePending() }
+    }
+
+    /// Removes what waits to be removed. A failure is ignored: the next open finds and removes the orphan.
+    func removePending() {
+        let paths = pending.withLock { paths in
+            defer { paths = [] }
+            return paths
         }
+        for path in paths { try? fileSystem.remove(path) }
     }
 
     /// Keeps a blob file while anyone may read it.

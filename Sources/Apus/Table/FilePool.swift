@@ -46,6 +46,16 @@ final class FilePool: Sendable {
 
     var openCount: Int { state.withLock { $0.open.count } }
 
+    /// Closes every file that nobody is reading at this moment. A later read opens it again.
+    func closeIdle() {
+        let closing = state.withLock { state in
+            var closing: [any File] = []
+            while let file = state.evictOne() { closing.append(file) }
+            return closing
+        }
+        for file in closing { Self.close(file) }
+    }
+
     /// The open file behind `pooled`, which stays open until `giveBack`.
     fileprivate func borrow(_ pooled: PooledFile) throws(ApusError) -> any File {
         if let file = state.withLock({ _ in pooled.use() }) { return file }
