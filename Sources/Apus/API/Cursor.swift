@@ -91,6 +91,7 @@ public final class Cursor {
     /// The current value, copied.
     public func value() throws(ApusError) -> [UInt8] {
         precondition(visible.isValid, "the cursor stands on no entry")
+        try checkOpen()
         return [UInt8](try visible.value())
     }
 

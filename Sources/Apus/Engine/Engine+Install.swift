@@ -29,6 +29,9 @@ extension Engine {
             markObsolete(edit, in: state, unreferenced)
         }
         structure.broadcast()
+        // The view that was replaced holds memtables and files: they go now, or, if a reader is in the middle of a
+        // lookup, with the next change.
+        epochs.collect()
     }
 
     /// Appends an edit that concerns no tables.

@@ -80,6 +80,7 @@ extension Engine {
                     try self.drop(tree)
                 }))
         structure.broadcast()
+        epochs.collect()
     }
 
     private func drop(_ tree: Tree) throws(ApusError) {

@@ -10,7 +10,7 @@ extension History {
         try closeCleanly()
         durableSequence = loggedEnds.last ?? durableSequence
         settleClock()
-        database = nil
+        letGoOfDatabase()
         machine.restart()
         try reopen(required: lastSequence, wasClean: true)
     }
@@ -35,7 +35,7 @@ extension History {
         settleClock()
         // Jobs of the dead process run into errors; the process then goes.
         try? database.close()
-        database = nil
+        letGoOfDatabase()
         machine.disk.removeFaults()
         let required = restart(isPowerLossAllowed: true) ? durableSequence : loggedEnds.last ?? 0
         try reopen(required: required, wasClean: false)
@@ -134,7 +134,7 @@ extension History {
             throw HistoryFailure("keyspaces \(names.sorted()), expected \(keyspaces.map(\.name).sorted())")
         }
         for keyspace in keyspaces {
-            keyspace.handle = try database.existingKeyspace(keyspace.name)
+            keyspace.openHandle = try database.existingKeyspace(keyspace.name)
             let settings = keyspace.handle.tree.settings
             if case .change(keyspace.name, let options) = structuralUnderWay,
                 try KeyspaceSettings(options) == settings

@@ -58,7 +58,7 @@ extension History {
             shape.vary(&options, &random)
             note("change \(keyspace.name) to \(options)")
             structuralUnderWay = .change(keyspace.name, options)
-            keyspace.handle = try database.keyspace(keyspace.name, options: options)
+            keyspace.openHandle = try database.keyspace(keyspace.name, options: options)
             structuralUnderWay = nil
             keyspace.options = options
         }
@@ -136,7 +136,7 @@ extension History {
         try closeCleanly()
         try checkDirectory()
         settleClock()
-        database = nil
+        letGoOfDatabase()
         guard machine.disk.openFileCount == 0 else {
             throw HistoryFailure("\(machine.disk.openFileCount) files are still open")
         }
@@ -149,6 +149,13 @@ extension History {
     func letGo() {
         snapshots = []
         cursors = []
+    }
+
+    /// Whatever keeps the database alive goes.
+    func letGoOfDatabase() {
+        letGo()
+        for keyspace in keyspaces { keyspace.openHandle = nil }
+        database = nil
     }
 
     func closeCleanly() throws {

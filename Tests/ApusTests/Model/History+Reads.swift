@@ -157,6 +157,7 @@ extension History {
         guard keyspace.isExact else { return }
         let range = range()
         note("cursor over \(keyspace.name) \(range.shown)")
+        defer { if let last = cursors.last { note("  has \(last.entries.map(\.key.shown))") } }
         if let pinned = snapshots.last, random.chance(30) {
             let expected = keyspace.entries(range, at: pinned.sequence, time: pinned.time)
             let cursor = try pinned.snapshot.makeCursor(range, in: keyspace.handle)
@@ -200,7 +201,7 @@ extension History {
             let previous = model.position.map { $0 - 1 } ?? entries.count - 1
             model.position = previous >= 0 ? previous : nil
         }
-        note("cursor of \(model.keyspace.name): \(what)")
+        note("cursor of \(model.keyspace.name): \(what), on \(cursor.isValid ? cursor.key.shown : "no entry")")
         guard let position = model.position else {
             if cursor.isValid {
                 throw HistoryFailure("cursor of \(model.keyspace.name), \(what): on \(cursor.key.shown), expected none")

@@ -90,7 +90,9 @@ final class ModelKeyspace {
     let mergeOperator: ModelOperator?
     /// False if tables may be dropped for their size or age: then only what must not be seen is known.
     let isExact: Bool
-    var handle: Keyspace
+    /// nil between two processes.
+    var openHandle: Keyspace?
+    var handle: Keyspace { openHandle! }
 
     private var versions: [[UInt8]: [Version]] = [:]
     private var rangeDeletions: [Version] = []
@@ -100,7 +102,7 @@ final class ModelKeyspace {
         self.name = name
         self.options = options
         self.mergeOperator = mergeOperator
-        self.handle = handle
+        openHandle = handle
         if case .fifo(let byteCount, let age) = options.compaction {
             isExact = byteCount >= 1 << 30 && age == nil
         } else {

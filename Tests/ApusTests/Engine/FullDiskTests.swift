@@ -1,0 +1,143 @@
+// A device that is full, and one that fails: what is refused, what goes on, and what is still there afterwards.
+
+import ApusIO
+import ApusSimulation
+import Testing
+
+@testable import Apus
+
+@Suite("Full and failing disks")
+struct FullDiskTests {
+    @Test("a full disk refuses writes, loses nothing, and resumes without reopening", arguments: 1...20)
+    func full(seed: UInt64) throws {
+        let fixture = EngineFixture(seed: seed, writeBufferByteCount: 2_048)
+        let database = try fixture.open()
+        let keyspace = try database.keyspace("a", options: KeyspaceOptions(compression: .none))
+        fixture.disk.capacity = fixture.disk.usedByteCount + 40_000 + seed * 1_000
+        var random = TestRandom(seed: seed)
+        var expected: [[UInt8]: [UInt8]] = [:]
+        var refusals = 0
+        func write(_ count: Int) throws {
+            for _ in 0..<count {
+                let (key, value) = (Array("key \(random.below(400))".utf8), random.bytes(random.below(200)))
+                do throws(ApusError) {
+                    try keyspace.put(key, value, durability: random.chance(30) ? .durable : .relaxed)
+                    expected[key] = value
+                } catch {
+                    #expect(error.kind == .outOfSpace, "seed \(seed): \(error)")
+                    refusals += 1
+                }
+                if random.chance(20) { fixture.machine.scheduler.runOne() }
+            }
+        }
+        func compare() throws {
+            let found = try keyspace.entries().map { ($0.key, $0.value) }
+            #expect(Dictionary(uniqueKeysWithValues: found) == expected, "seed \(seed)")
+        }
+        try write(1_500)
+        #expect(refusals > 0, "seed \(seed)")
+        try compare()
+        fixture.disk.capacity = nil
+        fixture.machine.scheduler.runAll(for: 3_000_000_000)
+        refusals = 0
+        try write(300)
+        #expect(refusals == 0, "seed \(seed)")
+        try compare()
+        try database.compact()
+        #expect(try database.verify().problems == [])
+        try database.close()
+        fixture.machine.restart()
+        let again = try fixture.open().existingKeyspace("a")
+        let found = try again.entries().map { ($0.key, $0.value) }
+        #expect(Dictionary(uniqueKeysWithValues: found) == expected, "seed \(seed)")
+    }
+
+    @Test("closing on a full disk keeps the log, and the next open has everything")
+    func closeWhenFull() throws {
+        let fixture = EngineFixture(seed: 3)
+        let database = try fixture.open()
+        let keyspace = try database.keyspace("a")
+        for number in 0..<20 { try keyspace.put("key \(number)", "value \(number)") }
+        fixture.disk.capacity = fixture.disk.usedByteCount
+        try database.close()
+        fixture.disk.capacity = nil
+        fixture.machine.restart()
+        let again = try fixture.open()
+        #expect(try again.existingKeyspace("a").count() == 20)
+        #expect(try again.verify().isSound)
+    }
+
+    @Test("after a failed sync writes are refused, reads go on, and reopening works", arguments: [true, false])
+    func failedSync(isDropping: Bool) throws {
+        let fixture = EngineFixture(seed: 4)
+        var database = try fixture.open()
+        var keyspace = try database.keyspace("a")
+        try keyspace.put("before", "value", durability: .durable)
+        let code = ErrorCode.inputOutput
+        fixture.disk.inject(
+            Fault(isDropping ? .failDroppingUnsynced(code) : .fail(code), on: [.synchronize]) { $0.path.hasSuffix(".log") })
+        let first = expectError(.io) { try keyspace.put("lost", "value", durability: .durable) }
+        #expect(first?.systemCode == code)
+        expectError(.failed, "put") { try keyspace.put("later", "value") }
+        expectError(.failed, "relaxed put") { try keyspace.put("later", "value", durability: .relaxed) }
+        expectError(.failed, "flush") { try database.flush() }
+        expectError(.failed, "create") { _ = try database.keyspace("b") }
+        let again = expectError(.failed, "drop") { try database.dropKeyspace("a") }
+        #expect(again?.file?.hasSuffix(".log") == true)
+        #expect(try keyspace.get("before") == Array("value".utf8))
+        #expect(try keyspace.get("later") == nil)
+        #expect(try keyspace.count() == 1)
+        expectError(.failed, "close") { try database.close() }
+        fixture.machine.crash(.dropAll)
+        database = try fixture.open()
+        keyspace = try database.existingKeyspace("a")
+        #expect(try keyspace.get("before") == Array("value".utf8))
+        try keyspace.put("later", "value")
+        #expect(try database.verify().isSound)
+        try database.close()
+    }
+
+    @Test("a manifest that cannot be synced refuses writes", arguments: 1...10)
+    func failedManifest(seed: UInt64) throws {
+        let fixture = EngineFixture(seed: seed)
+        let database = try fixture.open()
+        let keyspace = try database.keyspace("a")
+        try keyspace.put("before", "value", durability: .durable)
+        fixture.disk.inject(
+            Fault(.fail(ErrorCode.inputOutput), on: [.synchronize]) { $0.path.hasSuffix(".manifest") })
+        do {
+            try database.flush()
+            Issue.record("seed \(seed): the flush succeeded")
+        } catch {
+            #expect(error.kind == .failed || error.kind == .io, "seed \(seed)")
+        }
+        expectError(.failed) { try keyspace.put("later", "value") }
+        #expect(try keyspace.get("before") == Array("value".utf8))
+        try? database.close()
+        fixture.machine.crash(.anyNames)
+        let again = try fixture.open()
+        #expect(try again.existingKeyspace("a").get("before") == Array("value".utf8))
+        #expect(try again.verify().isSound)
+    }
+
+    @Test("a table that cannot be read is an error with its name, and the rest goes on")
+    func failedRead() throws {
+        let fixture = EngineFixture(seed: 5)
+        var database = try fixture.open()
+        try database.keyspace("a").put("key", "value")
+        try database.keyspace("b").put("key", "value")
+        try database.close()
+        fixture.machine.restart()
+        database = try fixture.open()
+        let keyspace = try database.existingKeyspace("a")
+        let number = keyspace.tree.retainedView().version.levels.joined().first!.metadata.number
+        let path = FileName.table(number).path(in: EngineFixture.directory)
+        fixture.disk.inject(Fault(.fail(ErrorCode.inputOutput), on: [.read, .open], times: nil) { $0.path == path })
+        let error = expectError(.io) { _ = try keyspace.get("key") }
+        #expect(error?.file == path)
+        expectError(.io) { _ = try keyspace.entries() }
+        #expect(try database.existingKeyspace("b").get("key") == Array("value".utf8))
+        fixture.disk.removeFaults()
+        #expect(try keyspace.get("key") == Array("value".utf8))
+    }
+}
