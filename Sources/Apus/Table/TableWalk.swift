@@ -185,7 +185,7 @@ final class TableWalk {
     private func part(at offset: UInt64, _ knownCount: UInt32? = nil) throws(ApusError) -> Candidate {
         let room = decoder.end - offset
         guard room > Self.overheadByteCount else { return .none("\(room) bytes are too few for a block") }
-        let count = try knownCount ?? storedLength(at: offset)
+        let count = if let knownCount { knownCount } else { try storedLength(at: offset) }
         guard count > 0, UInt64(count) <= room - Self.overheadByteCount else {
             return .none("no block of \(count) bytes fits")
         }
