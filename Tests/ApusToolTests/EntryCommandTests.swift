@@ -52,7 +52,7 @@ import Testing
         let tool = try Tool()
         let commands = [
             "put", "get", "delete", "scan", "count", "import", "export", "keyspaces", "stats", "verify", "compact",
-            "demo",
+            "salvage", "dump", "demo",
         ]
         for command in commands {
             let help = try tool.run(command, "--help")
@@ -117,5 +117,25 @@ import Testing
         let damaged = try tool.run("verify", "m.apus")
         #expect(damaged.code == 2)
         #expect(damaged.text.contains(table) && damaged.errors.hasPrefix("apus: "))
+
+        struct Salvaged: Decodable { var complete: Bool }
+        let salvaged = try tool.run("salvage", "m.apus", "new.apus", "--json")
+        #expect(salvaged.code == 2)
+        try #expect(!salvaged.json(Salvaged.self).complete)
+        try #expect(tool.run("verify", "new.apus").code == 0)
+        try #expect(tool.run("salvage", "new.apus", "m.apus").code == 1)
+        let whole = try tool.run("salvage", "new.apus", "newer.apus")
+        #expect(whole.code == 0 && whole.text.contains("nothing was lost"))
+    }
+
+    @Test func dumpExplainsEveryFile() throws {
+        let tool = try Tool()
+        try tool.run("put", "--create", "d.apus", "a key", "v")
+        for name in try FileManager.default.contentsOfDirectory(atPath: tool.directory.path + "/d.apus") {
+            let dumped = try tool.run("dump", "d.apus/\(name)")
+            #expect(dumped.code == (name == "LOCK" ? 1 : 0), "\(name): \(dumped.errors)")
+            #expect(!name.hasSuffix(".table") || dumped.text.contains("a key"), "\(name): \(dumped.text)")
+        }
+        try #expect(tool.run("dump", "nothing").code == 1)
     }
 }

@@ -17,8 +17,8 @@ import Testing
         }
     }
 
-    @Test func everySourceFileOpensWithACommentThatSaysWhatItIs() {
-        for file in SourceTree.swiftFiles where !file.isBelow(["Tests"]) {
+    @Test func everyFileOpensWithACommentThatSaysWhatItIs() {
+        for file in SourceTree.swiftFiles {
             let isManifest = file.path.hasSuffix("Package.swift")
             let first = file.lines.first { !(isManifest && $0.hasPrefix("// swift-tools-version")) } ?? ""
             #expect(first.hasPrefix("// ") && first.count > 20, "\(file.path) opens with: \(first)")
