@@ -29,13 +29,13 @@ final class LevelCursor: EntryCursor {
     }
 
     override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(ApusError) {
-        // The first table that does not end before the key; entries of one user key never span two tables.
+        // The first table that does not end before the key; entries of one user key never span two tables. A table that
+        // ends at the key exclusively has none of it: its successor has to be searched, not entered at its start.
         var low = 0
         var high = tables.count
         while low < high {
             let middle = (low + high) / 2
-            let order = tables[middle].metadata.largest.withUnsafeBytes { compareBytes($0, key) }
-            if order < 0 { low = middle + 1 } else { high = middle }
+            if tables[middle].metadata.ends(before: key) { low = middle + 1 } else { high = middle }
         }
         try open(low)
         try current?.seek(key, trailer)
