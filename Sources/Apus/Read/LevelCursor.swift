@@ -29,13 +29,13 @@ final class LevelCursor: EntryCursor {
     }
 
     override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(ApusError) {
-        // The first table that does not end before the key; entries of one user key never span two tables.
+        // The first table that does not end before the key; entries of one user key never span two tables. A table may
+        // end just before the key, with a range deletion, where the next one begins: that next one is to be searched.
         var low = 0
         var high = tables.count
         while low < high {
             let middle = (low + high) / 2
-            let order = tables[middle].metadata.largest.withUnsafeBytes { compareBytes($0, key) }
-            if order < 0 { low = middle + 1 } else { high = middle }
+            if tables[middle].metadata.ends(before: key) { low = middle + 1 } else { high = middle }
         }
         try open(low)
         try current?.seek(key, trailer)
