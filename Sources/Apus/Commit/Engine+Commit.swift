@@ -106,7 +106,16 @@ extension Engine {
             return
         }
         try waitForSealedMemtables(tree)
+        try synchronizeBeforeSealing(tree)
         seal(tree, forEntries: entries, byteCount: byteCount)
+    }
+
+    /// A table is durable, so everything committed before its entries must be too: otherwise a power loss could take
+    /// relaxed commits of other keyspaces and leave later ones of this, or one half of a batch. Called by the leader
+    /// before it seals a memtable for a flush.
+    func synchronizeBeforeSealing(_ tree: Tree) throws(ApusError) {
+        guard !tree.isEphemeral, !tree.active.isEmpty else { return }
+        try synchronizeExclusively()
     }
 
     /// Replaces the active memtable by an empty one that can take `byteCount` bytes in `entries` entries, and has the
@@ -220,7 +229,7 @@ extension Engine {
             let largest = trees.max(by: { $0.active.byteCount < $1.active.byteCount }),
             !largest.active.isEmpty
         {
-            seal(largest)
+            sealInPassing(largest)
         }
         guard let log = committer.log else { return }
         let logBytes = log.segments.reduce(0) { $0 + $1.byteCount }
@@ -228,7 +237,17 @@ extension Engine {
             // Flush whatever holds on to the oldest segment.
             let oldest = trees.filter { !$0.active.isEmpty && !$0.isEphemeral }
                 .min { $0.active.firstSequence < $1.active.firstSequence }
-            if let oldest { seal(oldest) }
+            if let oldest { sealInPassing(oldest) }
+        }
+    }
+
+    /// Seals after a commit that is done: a failed sync makes the database refuse further writes, not this one.
+    private func sealInPassing(_ tree: Tree) {
+        do throws(ApusError) {
+            try synchronizeBeforeSealing(tree)
+            seal(tree)
+        } catch {
+            logger.warning("a memtable was not sealed", metadata: ["reason": "\(error)"])
         }
     }
 

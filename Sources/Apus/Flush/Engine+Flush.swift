@@ -172,6 +172,7 @@ extension Engine {
                 .exclusive { () throws(ApusError) in
                     try self.health.check()
                     for tree in self.structure.withLock({ $0.trees.values.map(\.tree) }) where !tree.active.isEmpty {
+                        try self.synchronizeBeforeSealing(tree)
                         self.seal(tree)
                     }
                     sealed = self.structure.withLock { $0.trees.values.flatMap { Array($0.sealed) } }

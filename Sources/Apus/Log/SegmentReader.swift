@@ -121,6 +121,16 @@ extension SegmentReader {
         }
     }
 
+    /// The number in a sound header, if it is not the file's own: a retired segment was renamed for reuse, and a crash
+    /// came before its header was zeroed. Nobody can have used it under its new name.
+    func formerNumber() throws(ApusError) -> FileNumber? {
+        guard byteCount >= UInt64(SegmentHeader.byteCount),
+            case .header(let header) = SegmentHeader.decode(try bytes(at: 0, count: SegmentHeader.byteCount)),
+            header.number != number
+        else { return nil }
+        return header.number
+    }
+
     /// Checks that the file has the length that its header says was reserved.
     func checkCapacity(_ capacity: UInt64) throws(ApusError) {
         guard byteCount >= capacity else {

@@ -29,8 +29,8 @@ final class LevelCursor: EntryCursor {
     }
 
     override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(ApusError) {
-        // The first table that does not end before the key; entries of one user key never span two tables. A table that
-        // ends at the key exclusively has none of it: its successor has to be searched, not entered at its start.
+        // The first table that does not end before the key; entries of one user key never span two tables. A table may
+        // end just before the key, with a range deletion, where the next one begins: that next one is to be searched.
         var low = 0
         var high = tables.count
         while low < high {

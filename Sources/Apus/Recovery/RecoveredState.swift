@@ -221,6 +221,7 @@ private struct Discovery {
         let newest = state.logNumbers.last ?? 0
         for case .log(let number) in files where number > newest {
             let reader = try SegmentReader(.log(number), in: directory, on: fileSystem)
+            if let former = try reader.formerNumber(), former < number { continue }
             guard case .header(let header) = try reader.start(.log), header.databaseID == state.databaseID else {
                 continue
             }

@@ -106,6 +106,9 @@ struct ArgumentTests {
         fixture.options.mergeOperators = [TailMergeOperator()]
         var database = try fixture.open()
         var keyspace = try database.keyspace("a", options: KeyspaceOptions(mergeOperator: TailMergeOperator()))
+        try keyspace.put("key", "x")
+        try database.flush()
+        // Above a table with the key, so that the operand stays one when it is flushed.
         try keyspace.merge("key", "abc")
         try keyspace.put("plain", "value")
         try database.close()
@@ -115,12 +118,11 @@ struct ArgumentTests {
         keyspace = try database.existingKeyspace("a")
         #expect(try keyspace.get("plain") == Array("value".utf8))
         expectError(.mergeFailed) { _ = try keyspace.get("key") }
-        try database.compact()
         try database.close()
         fixture.options.mergeOperators = [TailMergeOperator()]
         fixture.machine.restart()
         database = try fixture.open()
-        #expect(try database.existingKeyspace("a").get("key") == Array("cba".utf8))
+        #expect(try database.existingKeyspace("a").get("key") == Array("xcba".utf8))
     }
 
     @Test("options outside their limits are refused")

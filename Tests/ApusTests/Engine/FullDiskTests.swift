@@ -76,7 +76,7 @@ struct FullDiskTests {
         let code = ErrorCode.inputOutput
         fixture.disk.inject(
             Fault(isDropping ? .failDroppingUnsynced(code) : .fail(code), on: [.synchronize]) { $0.path.hasSuffix(".log") })
-        let first = expectError(.io) { try keyspace.put("lost", "value", durability: .durable) }
+        let first = expectError(.failed) { try keyspace.put("lost", "value", durability: .durable) }
         #expect(first?.systemCode == code)
         expectError(.failed, "put") { try keyspace.put("later", "value") }
         expectError(.failed, "relaxed put") { try keyspace.put("later", "value", durability: .relaxed) }

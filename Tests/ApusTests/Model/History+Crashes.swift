@@ -105,17 +105,33 @@ extension History {
         if wasClean, !wasInterrupted, sequence != lastSequence {
             throw HistoryFailure("a clean close forgot \(lastSequence - sequence) entries")
         }
-        loggedEnds.removeAll { $0 > sequence }
+        let cut = try cut(required: required, through: sequence)
+        loggedEnds.removeAll { $0 > cut }
         for keyspace in keyspaces {
             if keyspace.isEphemeral {
                 let isEmpty = try keyspace.handle.entries().isEmpty
                 if isEmpty && (!wasClean || wasInterrupted) { keyspace.truncate(to: 0) }
             } else {
-                keyspace.truncate(to: sequence)
+                keyspace.truncate(to: cut)
             }
         }
         lastSequence = sequence
         durableSequence = loggedEnds.last ?? 0
+    }
+
+    /// The last logged commit that survived. The engine's count alone does not tell: it may have kept the number of a
+    /// table of an ephemeral keyspace that was newer than what was left of the log.
+    private func cut(required: UInt64, through sequence: UInt64) throws -> UInt64 {
+        let candidates = [0] + loggedEnds.filter { $0 <= sequence }
+        guard keyspaces.contains(where: \.isEphemeral) || candidates.last! != sequence else { return sequence }
+        let logged = keyspaces.filter { !$0.isEphemeral && $0.isExact }
+        let found = try logged.map { try $0.handle.entries() }
+        let least = Swift.min(required, candidates.last!)
+        let cut = candidates.last { candidate in
+            candidate >= least
+                && zip(logged, found).allSatisfy { $0.entries(.all, at: candidate, time: now) == $1 }
+        }
+        return cut ?? candidates.last!
     }
 
     private func adoptKeyspaces() throws {

@@ -204,7 +204,9 @@ extension History {
         note("cursor of \(model.keyspace.name): \(what), on \(cursor.isValid ? cursor.key.shown : "no entry")")
         guard let position = model.position else {
             if cursor.isValid {
-                throw HistoryFailure("cursor of \(model.keyspace.name), \(what): on \(cursor.key.shown), expected none")
+                throw HistoryFailure(
+                    "cursor of \(model.keyspace.name), \(what): on \(cursor.key.shown), expected none\n"
+                        + model.keyspace.whereabouts(of: cursor.key))
             }
             return
         }
@@ -212,7 +214,8 @@ extension History {
         guard cursor.isValid, cursor.key == expected.key else {
             let found = cursor.isValid ? cursor.key.shown : "no entry"
             throw HistoryFailure(
-                "cursor of \(model.keyspace.name), \(what): on \(found), expected \(expected.key.shown)")
+                "cursor of \(model.keyspace.name), \(what): on \(found), expected \(expected.key.shown)\n"
+                    + (cursor.isValid ? model.keyspace.whereabouts(of: cursor.key) : ""))
         }
         let value = random.chance(50) ? try cursor.value() : try cursor.withEntry { $1.copied() }
         guard value == expected.value else {
@@ -243,7 +246,10 @@ extension ModelKeyspace {
                 let cursor = table.makeCursor(fillCache: false, readahead: false)
                 let sought = key.withUnsafeBytes { key -> String in
                     try? cursor.seek(key, .first)
-                    return cursor.isValid ? "\([UInt8](cursor.key).shown) \(cursor.trailer)" : "end"
+                    var text = cursor.isValid ? "\([UInt8](cursor.key).shown) \(cursor.trailer.rawValue)" : "end"
+                    try? cursor.seek(key, .last)
+                    text += cursor.isValid ? ", then \([UInt8](cursor.key).shown) \(cursor.trailer.rawValue)" : ", end"
+                    return text
                 }
                 let deletions = (try? table.rangeDeletions())??.all() ?? []
                 lines.append(

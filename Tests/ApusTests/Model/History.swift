@@ -92,8 +92,8 @@ final class History {
             } catch let error as ApusError {
                 guard machine.disk.isStopped else { throw HistoryFailure("unexpected error: \(error.kind) \(error)") }
             }
+            if !machine.disk.isStopped { runSomeBackground() }
             if machine.disk.isStopped { try recoverFromStop() }
-            runSomeBackground()
         }
         try finish()
     }

@@ -66,6 +66,7 @@ enum ModelChange {
         case .put(let own, _, _), .delete(let own), .merge(let own, _, _, _): range.holds(own)
         case .deleteRange(let start, let end):
             (range.upper.map { start < $0 } ?? true) && (range.lower.map { $0 < end } ?? true)
+                && (range.lower == nil || range.lower != range.upper)
         }
     }
 }
