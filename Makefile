@@ -19,7 +19,7 @@ help: ## Shows this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
 
 setup: ## Installs the system packages that are missing
-	@Scripts/setup
+	@.ci/setup
 
 build: setup ## Builds the library and the command in release
 	$(SWIFT) build -c release --product apus
@@ -39,11 +39,11 @@ format: ## Formats every source file
 	$(SWIFT) format --in-place --recursive $(SOURCES)
 
 sanitize: setup ## Runs the tests under ThreadSanitizer, then AddressSanitizer
-	@Scripts/sanitize thread
-	@Scripts/sanitize address
+	@.ci/sanitize thread
+	@.ci/sanitize address
 
 coverage: setup ## Line coverage of the engine by folder; fails below 90 %
-	@Scripts/coverage 90
+	@.ci/coverage 90
 
 bench: setup ## Runs the benchmarks against the peers that are installed
 	cd Benchmarks && $(SWIFT) run -c release apus-bench run

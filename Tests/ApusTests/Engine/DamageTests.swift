@@ -81,7 +81,8 @@ struct DamageTests {
         let sample = try Sample(isClosed: isClosed)
         for name in sample.files.keys.sorted() {
             let bytes = sample.files[name]!
-            for count in Set([0, 1, 8, 63, 64, bytes.count / 2, bytes.count - 1]) where count < bytes.count && count >= 0 {
+            for count in Set([0, 1, 8, 63, 64, bytes.count / 2, bytes.count - 1])
+            where count < bytes.count && count >= 0 {
                 try sample.check(name, Array(bytes[..<count]), "cut to \(count) bytes")
             }
         }

@@ -75,7 +75,9 @@ struct FullDiskTests {
         try keyspace.put("before", "value", durability: .durable)
         let code = ErrorCode.inputOutput
         fixture.disk.inject(
-            Fault(isDropping ? .failDroppingUnsynced(code) : .fail(code), on: [.synchronize]) { $0.path.hasSuffix(".log") })
+            Fault(isDropping ? .failDroppingUnsynced(code) : .fail(code), on: [.synchronize]) {
+                $0.path.hasSuffix(".log")
+            })
         let first = expectError(.failed) { try keyspace.put("lost", "value", durability: .durable) }
         #expect(first?.systemCode == code)
         expectError(.failed, "put") { try keyspace.put("later", "value") }

@@ -100,7 +100,9 @@ struct OpeningTests {
             #expect(try keyspace.get("key") == Array("value".utf8))
             expectError(.readOnly, "put") { try keyspace.put("key", "value") }
             expectError(.readOnly, "create") { _ = try reader.keyspace("b") }
-            expectError(.readOnly, "change") { _ = try reader.keyspace("a", options: KeyspaceOptions(filterBitsPerKey: 3)) }
+            expectError(.readOnly, "change") {
+                _ = try reader.keyspace("a", options: KeyspaceOptions(filterBitsPerKey: 3))
+            }
             expectError(.readOnly, "drop") { try reader.dropKeyspace("a") }
             expectError(.readOnly, "flush") { try reader.flush() }
             expectError(.readOnly, "compact") { try reader.compact() }
@@ -167,7 +169,10 @@ struct OpeningTests {
             patched.insert(String(name.split(separator: ".").last!))
             try fixture.overwrite(name, with: old)
         }
-        #expect(patched == (isClosed ? ["CURRENT", "manifest", "blob", "table"] : ["CURRENT", "manifest", "log", "blob", "table"]))
+        #expect(
+            patched
+                == (isClosed
+                    ? ["CURRENT", "manifest", "blob", "table"] : ["CURRENT", "manifest", "log", "blob", "table"]))
         #expect(try fixture.open().existingKeyspace("a").get("key") == Array("value".utf8))
     }
 

@@ -73,7 +73,8 @@ struct HistoryShape {
             options.compaction =
                 random.chance(50)
                 ? .fifo(maximumByteCount: 1 << 40)
-                : .fifo(maximumByteCount: random.pick([1, 2_000, 10_000]), maximumAge: random.pick([nil, .seconds(50)]))
+                : .fifo(
+                    maximumByteCount: random.pick([1, 2_000, 10_000]), maximumAge: random.pick([nil, .seconds(50)]))
         }
         vary(&options, &random)
         return (options, mergeOperator)
