@@ -56,11 +56,11 @@ struct DamageTests {
             }
         }
 
-        /// Every position of a small file, a sample of a large one (log segments are mostly zeros).
+        /// Every position of a small file, the ends and a sample of a large one (log segments are mostly zeros).
         func positions(_ name: String) -> [Int] {
             let count = files[name]!.count
-            if count <= 700 { return Array(0..<count) }
-            return Array(stride(from: 0, to: count, by: count / 350)) + Array((count - 80)..<count) + Array(0..<100)
+            if count <= 260 { return Array(0..<count) }
+            return Array(stride(from: 0, to: count, by: count / 90)) + Array((count - 72)..<count) + Array(0..<64)
         }
     }
 

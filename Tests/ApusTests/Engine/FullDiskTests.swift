@@ -8,12 +8,12 @@ import Testing
 
 @Suite("Full and failing disks")
 struct FullDiskTests {
-    @Test("a full disk refuses writes, loses nothing, and resumes without reopening", arguments: 1...20)
+    @Test("a full disk refuses writes, loses nothing, and resumes without reopening", arguments: 1...6)
     func full(seed: UInt64) throws {
         let fixture = EngineFixture(seed: seed, writeBufferByteCount: 2_048)
         let database = try fixture.open()
         let keyspace = try database.keyspace("a", options: KeyspaceOptions(compression: .none))
-        fixture.disk.capacity = fixture.disk.usedByteCount + 40_000 + seed * 1_000
+        fixture.disk.capacity = fixture.disk.usedByteCount + 24_000 + seed * 1_000
         var random = TestRandom(seed: seed)
         var expected: [[UInt8]: [UInt8]] = [:]
         var refusals = 0
@@ -34,13 +34,13 @@ struct FullDiskTests {
             let found = try keyspace.entries().map { ($0.key, $0.value) }
             #expect(Dictionary(uniqueKeysWithValues: found) == expected, "seed \(seed)")
         }
-        try write(1_500)
+        try write(500)
         #expect(refusals > 0, "seed \(seed)")
         try compare()
         fixture.disk.capacity = nil
         fixture.machine.scheduler.runAll(for: 3_000_000_000)
         refusals = 0
-        try write(300)
+        try write(150)
         #expect(refusals == 0, "seed \(seed)")
         try compare()
         try database.compact()
