@@ -184,12 +184,11 @@ extension Engine {
     private func newerSources(
         than plan: CompactionPlan, _ state: TreeState
     ) -> (_ key: UnsafeRawBufferPointer) throws(ApusError) -> Bool {
-        let first = plan.inputs[0]
-        var tables: [Table] = state.version.levels[..<first.level].flatMap { $0 }
-        if first.level == 0 {
-            let newest = first.tables[0].number
-            tables = Array(state.version.levels[0].prefix { $0.metadata.number != newest })
-        }
+        // Whatever lies above the target and takes no part. Also beside the upper inputs: the lower ones reach beyond
+        // them, to keys whose operands are in a neighbour that stays where it is.
+        let inputs = Set(plan.inputs.flatMap { $0.tables.map(\.number) })
+        let tables = state.version.levels[..<Swift.max(1, plan.targetLevel)].joined()
+            .filter { !inputs.contains($0.metadata.number) }
         return { (key) throws(ApusError) in
             // The tree's memtables of this moment: what was sealed since the plan was made may be a table by now, but
             // is still newer than the inputs.

@@ -30,14 +30,14 @@ struct HistoryShape {
 
     private static func tuning(_ random: inout TestRandom) -> Tuning {
         var tuning = Tuning(memoryBudget: 1 << 20)
-        tuning.writeBufferByteCount = random.pick([64, 2_048, 3_000, 4_096, 8_192])
+        tuning.writeBufferByteCount = random.chance(6) ? 64 : random.pick([2_048, 3_000, 4_096, 8_192])
         tuning.maximumSealedMemtables = random.pick([1, 2, 4])
-        tuning.blockByteCount = random.pick([1, 64, 256, 1_024, 4_096])
+        tuning.blockByteCount = random.pick([1, 128, 256, 1_024, 4_096])
         tuning.levels.ratio = UInt64(random.pick([2, 3, 10]))
         tuning.levels.levelZeroTrigger = random.pick([1, 2, 4])
         tuning.levels.levelZeroPressure = tuning.levels.levelZeroTrigger + random.pick([1, 4])
         tuning.levels.baseByteCount = UInt64(random.pick([1, 600, 2_048, 8_192]))
-        tuning.levels.tableByteCount = UInt64(random.pick([1, 512, 1_024, 4_096]))
+        tuning.levels.tableByteCount = UInt64(random.chance(6) ? 1 : random.pick([512, 1_024, 4_096]))
         tuning.levels.deletionPercentage = UInt64(random.pick([1, 25, 50]))
         tuning.levels.expiryPatience = UInt64(random.pick([1, 1_000, 100_000]))
         tuning.maximumCompactions = random.pick([1, 1, 3])
@@ -45,9 +45,9 @@ struct HistoryShape {
         tuning.levelZeroStop = tuning.levelZeroSlowdown + random.pick([1, 6])
         tuning.debtSlowdown = UInt64(random.pick([512, 4_096, 1 << 30]))
         tuning.debtStop = tuning.debtSlowdown * 4
-        tuning.logSegmentByteCount = UInt64(random.pick([4_096, 8_192, 65_536]))
+        tuning.logSegmentByteCount = UInt64(random.pick([4_096, 8_192, 16_384]))
         tuning.logByteCount = UInt64(random.pick([4_096, 20_000, 1 << 20]))
-        tuning.manifestByteCount = UInt64(random.pick([512, 4_096, 1 << 20]))
+        tuning.manifestByteCount = UInt64(random.pick([512, 4_096, 16_384]))
         return tuning
     }
 
@@ -55,7 +55,7 @@ struct HistoryShape {
         let alphabets: [[UInt8]] = [[0, 0x61, 0x62, 0xFF], [0x61, 0x62, 0x63, 0x64, 0x65], [0xFE, 0xFF]]
         let alphabet = random.pick(alphabets)
         let prefix = random.chance(30) ? random.bytes(random.pick([3, 7, 8, 40]), alphabet: alphabet) : []
-        return (0..<random.pick([6, 30, 80])).map { _ in
+        return (0..<random.pick([6, 25, 50])).map { _ in
             var key = random.chance(80) ? prefix : []
             key += random.bytes(random.between(1, 4), alphabet: alphabet)
             if random.chance(3) { key += [UInt8](repeating: 0x7A, count: random.pick([200, 700])) }

@@ -34,7 +34,7 @@ struct ModelTests {
     private static func run(_ seed: UInt64, isTracing: Bool, isPrinting: Bool) -> (failure: String, trace: [String])? {
         let history = History(seed: seed, isTracing: isTracing, isPrinting: isPrinting)
         do {
-            try history.run(stepCount: 60 + Int(seed % 4) * 30)
+            try history.run(stepCount: 60 + Int(seed % 4) * 20)
             return nil
         } catch {
             return ("\(error)", history.trace)
