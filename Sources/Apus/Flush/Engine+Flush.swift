@@ -131,9 +131,8 @@ extension Engine {
             CommitRequest(
                 .exclusive { [weak self] () throws(ApusError) in
                     guard let self, let log = self.committer.log else { return }
-                    let segments = log.release(through: self.oldestUnflushed())
-                    guard !segments.isEmpty else { return }
-                    self.environment.scheduler.run(.maintenance) { [weak self] in self?.retire(segments) }
+                    guard log.release(through: self.oldestUnflushed()) else { return }
+                    self.environment.scheduler.run(.maintenance) { [weak self] in self?.retireLogSegments() }
                 }, completion: { _ in }))
     }
 
@@ -150,14 +149,12 @@ extension Engine {
         }
     }
 
-    private func retire(_ segments: [LogSegment]) {
-        guard let log = committer.log else { return }
+    private func retireLogSegments() {
         do throws(ApusError) {
-            try record(VersionEdit(segments.map { .logDeleted($0.number) }))
-            try log.retire(segments)
+            try committer.log?.retireReleased()
         } catch {
-            // The segments stay in the directory and in the manifest; the next open replays what is already in tables
-            // and skips it.
+            // The segments stay until the next release, or the next open, which replays what is already in tables and
+            // skips it.
             logger.warning("log segments could not be removed", metadata: ["reason": "\(error)"])
         }
     }

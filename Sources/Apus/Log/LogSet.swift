@@ -3,9 +3,10 @@
 // Who may call what:
 // - the commit leader (one thread at a time): start, makeRoom, append, write, synchronize, rotate, close;
 // - any thread: prepareNext (a background job; the leader waits for it if it needs the result), needsPreparation,
-//   segments, release, retire.
-// Locks: `next` is held while a segment is made, the manifest's entry included; `shared` never across I/O, and is the
-// innermost. So nobody may call rotate, makeRoom or prepareNext while holding a lock that `register` takes.
+//   segments, release, retireReleased.
+// Locks: `next` is held while a segment is made, `retirement` while some go, the manifest's entries included; `shared`
+// never across I/O, and is the innermost. So nobody may call rotate, makeRoom, prepareNext or retireReleased while
+// holding a lock that `register` or `unregister` takes.
 //
 // Failures: preparing a segment touches nothing that an acknowledgment depends on, so running out of space there is
 // no more than a refusal, and can be retried. A failed write or sync of a segment in use, its header included, is
@@ -40,6 +41,8 @@ final class LogSet: @unchecked Sendable {
 
     private struct Shared {
         var sealed: [LogSegment] = []
+        /// Hold nothing that is not in a table, but the manifest still lists them. Oldest first.
+        var released: [LogSegment] = []
         var current: LogSegment?
         var spares: [FileNumber] = []
     }
@@ -48,7 +51,9 @@ final class LogSet: @unchecked Sendable {
     private let files: LogSegmentFiles
     private let allocateNumber: @Sendable () -> FileNumber
     private let register: @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
+    private let unregister: @Sendable ([FileNumber]) throws(ApusError) -> Void
     private let next = Monitor<PreparedSegment?>(nil)
+    private let retirement = Monitor(())
     private let shared = Monitor(Shared())
     private var writer: LogWriter?
     private var failure: ApusError?
@@ -61,14 +66,17 @@ final class LogSet: @unchecked Sendable {
     /// - Parameters:
     ///   - allocateNumber: takes the next file number; never one again, never a smaller one.
     ///   - register: makes the segment's number and capacity part of the manifest (`logCreated`), durably.
+    ///   - unregister: takes segments out of the manifest (`logDeleted`), durably.
     init(
         _ configuration: Configuration,
         allocateNumber: @escaping @Sendable () -> FileNumber,
-        register: @escaping @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
+        register: @escaping @Sendable (FileNumber, UInt64) throws(ApusError) -> Void,
+        unregister: @escaping @Sendable ([FileNumber]) throws(ApusError) -> Void
     ) {
         self.configuration = configuration
         self.allocateNumber = allocateNumber
         self.register = register
+        self.unregister = unregister
         files = LogSegmentFiles(directory: configuration.directory, fileSystem: configuration.fileSystem)
     }
 
@@ -203,28 +211,38 @@ final class LogSet: @unchecked Sendable {
         shared.withLock { shared in shared.sealed + (shared.current.map { [$0] } ?? []) }
     }
 
-    /// Forgets the oldest segments that hold nothing newer than `sequence`, never the current one, and returns them.
-    /// Once the manifest says durably that they are gone (`logDeleted`), pass them to `retire`.
-    func release(through sequence: SequenceNumber) -> [LogSegment] {
+    /// Gives up the oldest segments that hold nothing newer than `sequence`, never the current one. True if there are
+    /// segments for `retireReleased`, these or earlier ones.
+    func release(through sequence: SequenceNumber) -> Bool {
         shared.withLock { shared in
             let count = shared.sealed.prefix { $0.lastSequence <= sequence }.count
-            let released = Array(shared.sealed[..<count])
+            shared.released += shared.sealed[..<count]
             shared.sealed.removeFirst(count)
-            return released
+            return !shared.released.isEmpty
         }
     }
 
-    /// Keeps the files of released segments for reuse, or removes them.
-    func retire(_ segments: [LogSegment]) throws(ApusError) {
-        for segment in segments {
-            let isKept = shared.withLock { shared in
-                guard segment.capacity == ordinaryByteCount, shared.spares.count < configuration.spareLimit else {
-                    return false
+    /// Takes the released segments out of the manifest and keeps their files for reuse, or removes them. After an
+    /// error the next call tries again.
+    ///
+    /// The manifest must lose segments in the order of the log: one that is missing between two others is damage to
+    /// the next open. So there is one list, and one call at a time.
+    func retireReleased() throws(ApusError) {
+        try retirement.withLock { (_) throws(ApusError) in
+            let segments = shared.withLock { $0.released }
+            guard !segments.isEmpty else { return }
+            try unregister(segments.map(\.number))
+            shared.withLock { $0.released.removeFirst(segments.count) }
+            for segment in segments {
+                let isKept = shared.withLock { shared in
+                    guard segment.capacity == ordinaryByteCount, shared.spares.count < configuration.spareLimit else {
+                        return false
+                    }
+                    shared.spares.append(segment.number)
+                    return true
                 }
-                shared.spares.append(segment.number)
-                return true
+                if !isKept { try files.remove(segment.number) }
             }
-            if !isKept { try files.remove(segment.number) }
         }
     }
 

@@ -148,6 +148,10 @@ struct OpenDatabase {
                 register: { (number, byteCount) throws(ApusError) in
                     guard let engine = link.engine else { throw ApusError(.closed, "the database is closed") }
                     try engine.record(VersionEdit([.logCreated(number, byteCount: byteCount)]))
+                },
+                unregister: { (numbers) throws(ApusError) in
+                    guard let engine = link.engine else { throw ApusError(.closed, "the database is closed") }
+                    try engine.record(VersionEdit(numbers.map { .logDeleted($0) }))
                 })
         engine = Engine(parts, committer: Committer(log: log, lastSequence: .zero), link: link)
     }

@@ -150,11 +150,35 @@ import Testing
             try database.commit(UInt64(sequence))
             if sequence % 3 == 0 { try database.logs.rotate() }
         }
-        #expect(database.logs.release(through: SequenceNumber(2)).isEmpty)
-        #expect(database.logs.release(through: SequenceNumber(6)).map(\.lastSequence.rawValue) == [3, 6])
-        #expect(database.logs.release(through: .max).map(\.lastSequence.rawValue) == [9])
-        #expect(database.logs.release(through: .max).isEmpty)
+        #expect(!database.logs.release(through: SequenceNumber(2)))
+        #expect(database.logs.segments.map(\.lastSequence.rawValue) == [3, 6, 9, 9])
+        #expect(database.logs.release(through: SequenceNumber(6)))
+        #expect(database.logs.segments.map(\.lastSequence.rawValue) == [9, 9])
+        #expect(database.logs.release(through: .max))
         #expect(database.logs.segments.count == 1)
+        try database.logs.retireReleased()
+        #expect(!database.logs.release(through: .max))
+    }
+
+    /// Once each release went by itself: a later one could leave the manifest before an earlier one, and the database
+    /// did not open after a crash in between.
+    @Test func segmentsLeaveTheManifestInTheOrderOfTheLog() throws {
+        let disk = LogTestFileSystem()
+        let database = try LogTestDatabase.open(disk)
+        for sequence in 1...3 {
+            try database.commit(UInt64(sequence))
+            try database.logs.rotate()
+        }
+        let numbers = database.logs.segments.map(\.number)
+        #expect(database.logs.release(through: SequenceNumber(1)))
+        database.refusesUnregistration.withLock { $0 = true }
+        #expect(kind { try database.logs.retireReleased() } == .outOfSpace)
+        #expect(database.manifest.state.logNumbers == numbers)
+        database.refusesUnregistration.withLock { $0 = false }
+        #expect(database.logs.release(through: SequenceNumber(2)))
+        try database.logs.retireReleased()
+        #expect(database.manifest.state.logNumbers == Array(numbers[2...]))
+        #expect(try LogTestDatabase.read(disk)?.1.sequences == [3])
     }
 
     @Test func staleFramesOfAReusedFileAreNeverReplayed() throws {
@@ -162,9 +186,8 @@ import Testing
         let database = try LogTestDatabase.open(disk)
         for sequence in 1...20 { try database.commit(UInt64(sequence)) }
         try database.logs.rotate()
-        let released = database.logs.release(through: SequenceNumber(20))
-        try database.manifest.append(VersionEdit(released.map { .logDeleted($0.number) }))
-        try database.logs.retire(released)
+        #expect(database.logs.release(through: SequenceNumber(20)))
+        try database.logs.retireReleased()
         let old = disk.content(LogTestDatabase.path(.log(1)))
         try database.logs.prepareNext()
         #expect(!disk.fileNames.contains("000000000001.log"))
@@ -183,9 +206,9 @@ import Testing
         let database = try LogTestDatabase.open(disk)
         try database.commit(1, 50_000)
         try database.logs.rotate()
-        let released = database.logs.release(through: .max)
-        #expect(released.map(\.capacity) == [4096, 53_248])
-        try database.logs.retire(released)
+        #expect(database.logs.segments.map(\.capacity) == [4096, 53_248, 4096])
+        #expect(database.logs.release(through: .max))
+        try database.logs.retireReleased()
         #expect(disk.fileNames.contains("000000000001.log"))
         #expect(!disk.fileNames.contains("000000000003.log"))
     }

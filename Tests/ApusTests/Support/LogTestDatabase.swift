@@ -22,6 +22,8 @@ struct LogTestDatabase {
     let disk: LogTestFileSystem
     let manifest: ManifestWriter
     let logs: LogSet
+    /// While true, the manifest has no room for an edit that removes segments.
+    let refusesUnregistration: Monitor<Bool>
 
     /// Creates a database, or opens one anew. What was replayed goes to a file that plays the part of a table.
     static func open(
@@ -48,12 +50,17 @@ struct LogTestDatabase {
             state.lastSequence = max(state.lastSequence, replayed.result.lastSequence)
         }
         let holder = Monitor<ManifestWriter?>(nil)
+        let refusesUnregistration = Monitor(false)
         let logs = LogSet(
             .init(directory: directory, fileSystem: disk, databaseID: id, segmentByteCount: segmentByteCount),
             allocateNumber: { counter.take() },
             register: { (number, byteCount) throws(ApusError) in
                 let manifest = holder.withLock { $0! }
                 try manifest.append(VersionEdit([.logCreated(number, byteCount: byteCount)]))
+            },
+            unregister: { (numbers) throws(ApusError) in
+                if refusesUnregistration.withLock({ $0 }) { throw ApusError(.outOfSpace, "no room for the edit") }
+                try holder.withLock { $0! }.append(VersionEdit(numbers.map { .logDeleted($0) }))
             }
         )
         let first = try logs.prepareFirst()
@@ -66,7 +73,8 @@ struct LogTestDatabase {
         holder.withLock { $0 = manifest }
         try logs.start(after: state.lastSequence)
         for name in obsolete { try io { () throws(IOError) in try disk.remove(name.path(in: directory)) } }
-        return LogTestDatabase(disk: disk, manifest: manifest, logs: logs)
+        return LogTestDatabase(
+            disk: disk, manifest: manifest, logs: logs, refusesUnregistration: refusesUnregistration)
     }
 
     static func apply(_ changes: [VersionEdit.Change], to state: inout ManifestState) throws(ApusError) {
