@@ -147,7 +147,7 @@ public final class Database: Sendable {
         completion: (@Sendable (Swift.Result<Void, ApusError>) -> Void)?
     ) throws(ApusError) -> CommitRequest? {
         try engine.checkWritable()
-        if let error = batch.firstError { throw error }
+        if let error = batch.error { throw error }
         for tree in batch.trees where tree.engineID != engine.id {
             throw ApusError(.invalidArgument, "keyspace \"\(tree.name)\" belongs to another database")
         }

@@ -113,7 +113,7 @@ public final class Transaction {
 
     func commit(durability: Durability?) throws(ApusError) {
         defer { snapshot.release() }
-        if let error = batch.firstError { throw error }
+        if let error = batch.error { throw error }
         // Reads alone are serializable as they are: all of them saw one snapshot.
         guard !batch.isEmpty else { return }
         let reads = reads
@@ -144,7 +144,7 @@ public final class Transaction {
     /// The transaction's own writes, readable; nil if it wrote nothing to the keyspace.
     private func overlayIfNeeded(_ keyspace: Keyspace) throws(ApusError) -> Memtable? {
         guard batch.trees.contains(where: { $0 === keyspace.tree }) else { return nil }
-        if let error = batch.firstError { throw error }
+        if let error = batch.error { throw error }
         if overlay == nil { overlay = TransactionOverlay(above: snapshot.pin.sequence) }
         return overlay!.memtable(for: keyspace.tree, including: batch)
     }

@@ -57,16 +57,17 @@ struct ImportCommand: ParsableCommand {
 
     func validate() throws {
         if sources.isEmpty { throw ValidationError("Give at least one file or directory to import.") }
+        if keyField != nil, [keyColumn, valueColumn].contains(where: { $0 != nil }) || noHeader || lines {
+            throw ValidationError(
+                "--key-field goes with JSON Lines, --key-column, --value-column and --no-header with rows.")
+        }
         if noHeader, [keyColumn, valueColumn].contains(where: { $0 != nil && Int($0!) == nil }) {
             throw ValidationError("With --no-header columns are numbers.")
         }
     }
 
     func run() throws {
-        var plan = ImportPlan(keyspace: keyspace.keyspace, format: format)
-        guard plan.keyspace != ImportPositions.keyspaceName else {
-            throw Failure("keyspace \"\(plan.keyspace)\" is where imports note how far they are")
-        }
+        var plan = ImportPlan(keyspace: try keyspace.nameForWriting(), format: format)
         plan.columns = ColumnChoice(key: keyColumn, value: valueColumn, hasHeader: !noHeader)
         plan.keyField = keyField
         (plan.byLine, plan.textOnly, plan.fullPath, plan.again) = (lines, textOnly, fullPath, again)
