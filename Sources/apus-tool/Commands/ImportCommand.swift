@@ -17,7 +17,8 @@ struct ImportCommand: ParsableCommand {
             csv, tsv: fields quoted as in RFC 4180. The key is the first column or --key-column; the value is the \
             other one of two, --value-column, or all others as a JSON object.
             tree: a directory. Keys are relative paths, values the files' bytes. With --lines every line is an entry: \
-            key path:00000001, value the line with its line feed. Symbolic links are skipped.
+            key path:00000001, value the line with its line feed. Symbolic links are skipped; files that cannot be read, \
+            or hold more than 256 MiB without --lines, are left out and reported at the end.
 
             Directories are trees; a file's format follows from its name, or from --format. Standard input is -.
 
