@@ -284,6 +284,9 @@ struct OpenDatabase {
         var builder = VersionBuilder(current.version, path: path)
         try builder.apply(edit)
         let version = try builder.build { engine.makeTable($0) }
+        #if APUS_CHECKS
+        Invariants.check(version, "\(edit)")
+        #endif
         do throws(DecodingFailure) {
             try state.apply(edit)
         } catch {

@@ -43,6 +43,7 @@ extension History {
 
     /// True if the power was lost, so that only what was synced is sure to be there.
     private func restart(isPowerLossAllowed: Bool) -> Bool {
+        crashCount += 1
         guard random.chance(60) else {
             note("the process is killed")
             machine.restart()

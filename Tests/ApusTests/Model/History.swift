@@ -1,5 +1,6 @@
 // One random history: an engine on a simulated machine and the model beside it, driven through the same operations.
-// Everything follows from the seed, so a failing history is run again by its number.
+// Everything follows from the seed, so a failing history is run again by its number. Each step draws from a generator of
+// its own, so steps can be left out and the others stay what they are: that is how a failing history is shrunk.
 
 import ApusIO
 import ApusSimulation
@@ -64,6 +65,8 @@ final class History {
     private let isTracing: Bool
     private(set) var trace: [String] = []
     let isPrinting: Bool
+    /// Ends of processes so far: kills and power losses, those of interrupted recoveries included.
+    var crashCount = 0
 
     init(seed: UInt64, isTracing: Bool, isPrinting: Bool = false) {
         self.seed = seed
@@ -81,12 +84,17 @@ final class History {
         if isPrinting { print(line) }
     }
 
-    /// - Parameter stepCount: operations, about.
-    func run(stepCount: Int) throws {
+    /// How many steps a history of this seed has.
+    static func stepCount(seed: UInt64) -> Int { 60 + Int(seed % 4) * 20 }
+
+    /// - Parameter steps: the numbers of the steps to take; all of them if nil.
+    func run(steps: [Int]? = nil) throws {
         note("history \(seed): \(shape.options.tuning!), keys \(shape.keys.count)")
         database = try open()
         try createKeyspace()
-        for _ in 0..<stepCount {
+        for number in steps ?? Array(0..<Self.stepCount(seed: seed)) {
+            random = TestRandom(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(number) &* 0xD1B5_4A32_D192_ED03)
+            note("step \(number)")
             do {
                 try step()
             } catch let error as ApusError {
