@@ -13,7 +13,7 @@ STRICT := APUS_STRICT=1
 # A crash in a test that expects one would otherwise spend seconds on a backtrace.
 RUN := SWIFT_BACKTRACE=enable=no
 
-.PHONY: help setup build demo test lint format sanitize coverage bench docs clean
+.PHONY: help setup build demo test lint format sanitize coverage sabotage bench docs clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
@@ -44,6 +44,9 @@ sanitize: setup ## Runs the tests under ThreadSanitizer, then AddressSanitizer
 
 coverage: setup ## Line coverage of the engine by folder; fails below 90 %
 	@.ci/coverage 90
+
+sabotage: setup ## Puts mistakes into a copy of the engine, one by one; the tests must notice each
+	@.ci/sabotage
 
 bench: setup ## Runs the benchmarks against the peers that are installed
 	cd Benchmarks && $(SWIFT) run -c release apus-bench run
