@@ -44,7 +44,11 @@ final class POSIXFileLock: FileLock {
             }
             let lock = POSIXFileLock(adopting: descriptor, path: path)
             guard try Syscalls.tryLock(descriptor, exclusive: exclusive, path: path) else {
-                throw IOError(.lock, path: path, code: EWOULDBLOCK, detail: text(of: descriptor, path: path))
+                // Where even a reader is kept out, the holder is the writer that described itself. Otherwise the text
+                // is that of some writer of the past.
+                let isWritten = try !Syscalls.tryLock(descriptor, exclusive: false, path: path)
+                let holder = isWritten ? text(of: descriptor, path: path) : "another process, for reading"
+                throw IOError(.lock, path: path, code: EWOULDBLOCK, detail: holder)
             }
             // Someone may have removed or replaced the file between opening and locking it.
             let held = try Syscalls.status(of: descriptor, path: path)

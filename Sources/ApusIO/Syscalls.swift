@@ -68,12 +68,23 @@ enum Syscalls {
     ) throws(IOError) -> Descriptor {
         try check(path, operation)
         #if canImport(Darwin)
-        return try repeating(operation, path) { Darwin.open(path, flags | O_CLOEXEC, 0o644) }
+        let descriptor = try repeating(operation, path) { Darwin.open(path, flags | O_CLOEXEC, 0o644) }
         #elseif canImport(Glibc)
-        return try repeating(operation, path) { Glibc.open(path, flags | O_CLOEXEC, 0o644) }
+        let descriptor = try repeating(operation, path) { Glibc.open(path, flags | O_CLOEXEC, 0o644) }
         #else
-        return try repeating(operation, path) { Musl.open(path, flags | O_CLOEXEC, 0o644) }
+        let descriptor = try repeating(operation, path) { Musl.open(path, flags | O_CLOEXEC, 0o644) }
         #endif
+        return try awayFromStandardStreams(descriptor, path, operation)
+    }
+
+    /// In a process that was started with a closed standard stream, a file would take its number, and the next message
+    /// printed would go into the file. (SQLite learned this from databases that began with error messages.)
+    private static func awayFromStandardStreams(
+        _ descriptor: Descriptor, _ path: String, _ operation: IOError.Operation
+    ) throws(IOError) -> Descriptor {
+        if descriptor > 2 { return descriptor }
+        defer { try? close(descriptor, path: path) }
+        return try repeating(operation, path) { fcntl(descriptor, F_DUPFD_CLOEXEC, 3) }
     }
 
     /// Never repeated: the descriptor is gone whatever the call returns, and its number may be in use again.

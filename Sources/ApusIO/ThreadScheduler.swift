@@ -11,7 +11,7 @@ public final class ThreadScheduler: Scheduler {
     private let maintenance = Lane(threadLimit: 1)
     private let compaction: Lane
     /// Held while threads are joined, so that a second caller returns no earlier than the first.
-    private let shuttingDown = Mutex(())
+    private let shuttingDown = Monitor(())
 
     /// `compactionThreads` defaults to half the processors, at least one.
     public init(compactionThreads: Int? = nil) {

@@ -1,7 +1,6 @@
 // Randomness that a seed determines, so that a failing history can be run again: xoshiro256**, seeded by SplitMix64.
 
 import ApusIO
-import Synchronization
 
 /// A generator with value semantics: a copy continues with the same numbers. xoshiro256** (Blackman and Vigna).
 struct SeededGenerator: RandomNumberGenerator, Sendable {
@@ -47,10 +46,10 @@ struct SeededGenerator: RandomNumberGenerator, Sendable {
 
 /// A source of randomness whose numbers follow from its seed. Thread-safe; deterministic as long as the calls are.
 public final class SeededRandom: RandomSource, RandomNumberGenerator {
-    private let generator: Mutex<SeededGenerator>
+    private let generator: Monitor<SeededGenerator>
 
     public init(seed: UInt64) {
-        generator = Mutex(SeededGenerator(seed: seed))
+        generator = Monitor(SeededGenerator(seed: seed))
     }
 
     public func next() -> UInt64 {

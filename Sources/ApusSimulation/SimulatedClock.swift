@@ -1,7 +1,6 @@
 // Time that passes only when it is told to: a day of delays costs nothing, and no test depends on how fast it runs.
 
 import ApusIO
-import Synchronization
 
 /// A clock that stands still between calls of `advance` and `sleep`. Thread-safe.
 public final class SimulatedClock: Clock {
@@ -12,11 +11,11 @@ public final class SimulatedClock: Clock {
         var wallRemainder: UInt64 = 0
     }
 
-    private let time: Mutex<Time>
+    private let time: Monitor<Time>
 
     /// The wall clock starts in November 2023 unless told otherwise, the monotonic clock at zero.
     public init(wallMilliseconds: UInt64 = 1_700_000_000_000) {
-        time = Mutex(Time(wallMilliseconds: wallMilliseconds))
+        time = Monitor(Time(wallMilliseconds: wallMilliseconds))
     }
 
     public func wallMilliseconds() -> UInt64 {

@@ -2,7 +2,6 @@
 // program under test: they are not counted, meet no faults, and what they leave of a file is durable.
 
 import ApusIO
-import Synchronization
 
 extension SimulatedDisk {
     /// The paths of all files, sorted.

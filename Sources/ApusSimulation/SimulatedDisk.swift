@@ -1,7 +1,6 @@
 // A disk in memory that keeps exactly what POSIX promises to keep, and loses the rest when a test cuts the power.
 
 import ApusIO
-import Synchronization
 
 /// What of the unsynced names survives a power loss. Unsynced bytes survive by sectors of 512, in any mix.
 public enum CrashMode: Sendable, CaseIterable {
@@ -26,15 +25,15 @@ public enum CrashMode: Sendable, CaseIterable {
 /// …                                    // open it again: is everything there that was acknowledged?
 /// ```
 public final class SimulatedDisk: FileSystem {
-    let state: Mutex<DiskState>
+    let state: Monitor<DiskState>
 
     /// An empty disk. `capacity` limits the sum of all file lengths.
     public init(seed: UInt64, clock: SimulatedClock = SimulatedClock(), capacity: UInt64? = nil) {
-        state = Mutex(DiskState(seed: seed, clock: clock, capacity: capacity))
+        state = Monitor(DiskState(seed: seed, clock: clock, capacity: capacity))
     }
 
     private init(_ state: DiskState) {
-        self.state = Mutex(state)
+        self.state = Monitor(state)
     }
 
     /// Makes one call: counts it, lets faults strike it, does its work.

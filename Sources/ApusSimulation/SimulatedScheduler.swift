@@ -2,7 +2,6 @@
 // the test says so. So every interleaving of whole jobs can happen, and the same seed repeats it.
 
 import ApusIO
-import Synchronization
 
 /// Runs jobs on the caller's thread, one at a time, in an order the seed decides.
 ///
@@ -26,12 +25,12 @@ public final class SimulatedScheduler: Scheduler {
 
     private let seed: UInt64
     private let clock: SimulatedClock
-    private let state: Mutex<State>
+    private let state: Monitor<State>
 
     public init(seed: UInt64, clock: SimulatedClock) {
         self.seed = seed
         self.clock = clock
-        state = Mutex(State(generator: SeededGenerator(seed: seed)))
+        state = Monitor(State(generator: SeededGenerator(seed: seed)))
     }
 
     /// Jobs that have not begun, delayed ones included.

@@ -9,7 +9,9 @@ import Apus
 import ArgumentParser
 import Foundation
 
+openStandardStreams()
 do {
+    try checkArguments()
     var command = try ApusCommand.parseAsRoot()
     try command.run()
 } catch {

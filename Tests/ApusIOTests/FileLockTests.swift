@@ -47,7 +47,9 @@ import Musl
         try disk.lock(path, exclusive: true, holder: "gone").release()
         let first = try disk.lock(path, exclusive: false, holder: "")
         let second = try disk.lock(path, exclusive: false, holder: "")
-        #expect(throws: IOError.self) { try disk.lock(path, exclusive: true, holder: "writer") }
+        // The writer that described itself is gone: it is not the one to name.
+        let readers = IOError(.lock, path: path, code: ErrorCode.locked, detail: "another process, for reading")
+        #expect(throws: readers) { try disk.lock(path, exclusive: true, holder: "writer") }
         first.release()
         #expect(throws: IOError.self) { try disk.lock(path, exclusive: true, holder: "writer") }
         second.release()

@@ -2,13 +2,12 @@
 
 import ApusIO
 import ApusSimulation
-import Synchronization
 import Testing
 
 @Suite struct SimulationTests {
     /// Collects what jobs report.
     final class Journal: Sendable {
-        private let state = Mutex([String]())
+        private let state = Monitor([String]())
         var entries: [String] { state.withLock { $0 } }
         func add(_ entry: String) { state.withLock { $0.append(entry) } }
     }

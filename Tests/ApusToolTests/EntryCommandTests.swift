@@ -48,6 +48,31 @@ import Testing
         try #expect(tool.run("scan", "a", "--prefix", "x", "--to", "y").code == 64)
     }
 
+    @Test func closedAndFullStreamsHarmNothing() throws {
+        let tool = try Tool()
+        try tool.run("put", "--create", "s.apus", "k", "v")
+        try tool.write("s.csv", "key,value\n1,2\n")
+        try #expect(tool.shell("apus get s.apus absent 2>&-").code == 1)
+        try #expect(tool.shell("apus import s.apus s.csv --progress-lines <&- >&- 2>&-").code == 0)
+        try #expect(tool.run("get", "s.apus", "1").text == "2")
+        try #expect(tool.run("verify", "s.apus").code == 0)
+        #if os(Linux)
+        try #expect(tool.shell("apus get s.apus absent 2>/dev/full").code == 1)
+        try #expect(tool.shell("apus scan s.apus >/dev/full").code == 1)
+        #endif
+    }
+
+    @Test func argumentsThatAreNoTextAreRefused() throws {
+        let tool = try Tool()
+        let result = try tool.shell("apus put --create n.apus \"$(printf '\\377\\376')\" v")
+        #expect(result.code == 64 && result.errors.contains("\\xff\\xfe") && result.errors.contains("--hex"))
+        try #expect(tool.run("put", "--create", "n.apus", "--hex", "fffe", "00").code == 0)
+        let long = try tool.run("get", "n.apus", String(repeating: "k", count: 60_000))
+        #expect(long.code == 1 && long.errors.utf8.count < 1_000)
+        try #expect(tool.run("put", "n.apus", "k", "v", "-k", "apus.import").code == 1)
+        try #expect(!tool.run("compact", "absent.apus").errors.contains("--create"))
+    }
+
     @Test func everyCommandExplainsItself() throws {
         let tool = try Tool()
         let commands = [

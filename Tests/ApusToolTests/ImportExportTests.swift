@@ -64,6 +64,58 @@ import Testing
         try #expect(tool.run("import", "c.apus", "absent.csv").code == 1)
     }
 
+    @Test func tablesComeBackWithTheirColumns() throws {
+        let tool = try Tool()
+        let table = "name,id,city\n\"Ada, L.\",1,London\nGrace,2,\"New\nYork\"\n"
+        try tool.write("t.csv", table)
+        try tool.write("pairs.tsv", "left\tright\na\tb\n")
+        try tool.write("bare.csv", "1,x,y\n2,z,\n")
+        try tool.run("import", "--create", "t.apus", "t.csv", "--key-column", "id")
+        try tool.run("import", "t.apus", "pairs.tsv", "-k", "pairs", "--key-column", "right")
+        try tool.run("import", "t.apus", "bare.csv", "-k", "bare", "--no-header")
+        try #expect(tool.run("export", "t.apus", "--format", "csv").text == table)
+        try #expect(tool.run("export", "t.apus", "--format", "tsv", "-k", "pairs").text == "left\tright\na\tb\n")
+        try #expect(tool.run("export", "t.apus", "--format", "csv", "-k", "bare").text == "1,x,y\n2,z,\n")
+        try #expect(
+            tool.run("export", "t.apus", "--format", "csv", "-k", "pairs", "--plain").text == "key,value\nb,a\n")
+        try tool.run("put", "t.apus", "3", "no row")
+        let mixed = try tool.run("export", "t.apus", "--format", "csv")
+        #expect(mixed.code == 1 && mixed.errors.contains("key \"3\"") && mixed.errors.contains("--plain"))
+        try tool.write("twice.csv", "a,b,a\n1,2,3\n")
+        try #expect(tool.run("import", "t.apus", "twice.csv").errors.contains("two columns of one name"))
+        try #expect(tool.run("import", "t.apus", "t.csv", "--key-field", "id").code == 1)
+    }
+
+    /// Once the error was lost when the refused record began a batch, and thousands of records with it.
+    @Test(arguments: [0, 1, 2_500])
+    func aRecordThatCannotBeStoredEndsTheImport(before: Int) throws {
+        let tool = try Tool()
+        var rows = "key,value\n"
+        for number in 0..<before { rows += "k\(number),v\n" }
+        rows += String(repeating: "k", count: 70_000) + ",v\n"
+        for number in 0..<3_000 { rows += "z\(number),v\n" }
+        try tool.write("big.csv", rows)
+        for _ in 0..<2 {
+            let result = try tool.run("import", "--create", "big.apus", "big.csv")
+            #expect(result.code == 1)
+            #expect(result.errors.contains("big.csv, record \(before + 1): a key of 70000 bytes"), "\(result.errors)")
+        }
+    }
+
+    @Test func filesWithMissingLinesAreNotExported() throws {
+        let tool = try Tool()
+        for (name, line) in [("a", 1), ("a:00000001", 1), ("a", 2), ("b", 1), ("b", 3)] {
+            try tool.run("put", "--create", "l.apus", "\(name):0000000\(line)", "\(name) \(line)\n")
+        }
+        let result = try tool.run("export", "l.apus", "out", "--format", "tree", "--lines")
+        #expect(result.code == 1 && result.errors.contains("line 2 of b is missing"), "\(result.errors)")
+        try #expect(tool.run("export", "l.apus", "out2", "--format", "tree", "--lines", "--to", "b").code == 0)
+        try #expect(tool.read("out2/a") == Array("a 1\na 2\n".utf8))
+        try #expect(tool.read("out2/a:00000001") == Array("a:00000001 1\n".utf8))
+        try #expect(
+            tool.run("export", "l.apus", "out3", "--format", "tree", "--lines", "--from", "b:00000003").code == 1)
+    }
+
     private func makeTree(_ tool: Tool) throws {
         try tool.write("tree/empty", "")
         try tool.write("tree/a", "one\ntwo\r\nno end")

@@ -36,12 +36,13 @@ final class Tool {
         try run(arguments, input: input)
     }
 
-    func run(_ arguments: [String], input: String = "") throws -> Result {
+    func run(_ arguments: [String], input: String = "", program: String? = nil) throws -> Result {
         runs += 1
         let names = ["in", "out", "err"].map { directory.appendingPathComponent(".\($0)-\(runs)") }
         try Data(input.utf8).write(to: names[0])
         for name in names.dropFirst() { try Data().write(to: name) }
         let process = try makeProcess(arguments)
+        if let program { process.executableURL = URL(fileURLWithPath: program) }
         process.standardInput = try FileHandle(forReadingFrom: names[0])
         process.standardOutput = try FileHandle(forWritingTo: names[1])
         process.standardError = try FileHandle(forWritingTo: names[2])
@@ -52,6 +53,11 @@ final class Tool {
             errors: String(decoding: try Data(contentsOf: names[2]), as: UTF8.self),
             code: process.terminationStatus
         )
+    }
+
+    /// Runs a line of shell in which `apus` is the command.
+    func shell(_ line: String) throws -> Result {
+        try run(["-c", "apus() { '\(try Self.executable().path)' \"$@\"; }; \(line)"], program: "/bin/sh")
     }
 
     /// Starts an import and kills it as soon as it has reported progress.

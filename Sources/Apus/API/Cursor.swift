@@ -63,12 +63,11 @@ public final class Cursor {
     }
 
     /// Calls `body` with the current key and value where they lie.
-    /// - Precondition: `isValid`.
+    /// - Throws: `invalidArgument` unless `isValid`.
     public func withEntry<Result>(
         _ body: (_ key: RawSpan, _ value: RawSpan) throws -> Result
     ) throws -> Result {
-        precondition(visible.isValid, "the cursor stands on no entry")
-        try checkOpen()
+        try checkPosition()
         let value = try visible.value()
         let key = visible.key
         return try body(key.bytes, value.bytes)
@@ -83,16 +82,22 @@ public final class Cursor {
     }
 
     /// The current key, copied.
+    /// - Precondition: `isValid`.
     public var key: [UInt8] {
         precondition(visible.isValid, "the cursor stands on no entry")
         return [UInt8](visible.key)
     }
 
     /// The current value, copied.
+    /// - Throws: `invalidArgument` unless `isValid`.
     public func value() throws(ApusError) -> [UInt8] {
-        precondition(visible.isValid, "the cursor stands on no entry")
-        try checkOpen()
+        try checkPosition()
         return [UInt8](try visible.value())
+    }
+
+    private func checkPosition() throws(ApusError) {
+        try checkOpen()
+        guard visible.isValid else { throw ApusError(.invalidArgument, "the cursor stands on no entry") }
     }
 
     private func checkOpen() throws(ApusError) {

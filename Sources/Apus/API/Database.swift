@@ -70,8 +70,8 @@ public final class Database: Sendable {
         engine.structure.withLock { $0.trees.values.map(\.tree.name) }.sorted()
     }
 
-    /// Removes a keyspace and everything in it. Costs no scan; the space is free at once, or when the last cursor or
-    /// snapshot that reads it has gone.
+    /// Removes a keyspace and everything in it. Costs no scan. Handles, cursors and snapshots throw `closed` for it from
+    /// then on; the space is free at once, or when a read that is under way has ended.
     public func dropKeyspace(_ name: String) throws(ApusError) {
         try engine.dropTree(named: name)
     }
@@ -147,7 +147,7 @@ public final class Database: Sendable {
         completion: (@Sendable (Swift.Result<Void, ApusError>) -> Void)?
     ) throws(ApusError) -> CommitRequest? {
         try engine.checkWritable()
-        if let error = batch.firstError { throw error }
+        if let error = batch.error { throw error }
         for tree in batch.trees where tree.engineID != engine.id {
             throw ApusError(.invalidArgument, "keyspace \"\(tree.name)\" belongs to another database")
         }

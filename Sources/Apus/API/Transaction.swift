@@ -14,7 +14,13 @@ public final class Transaction {
     private var batch = WriteBatch()
     private var overlay: TransactionOverlay?
     private var reads = ReadSet()
-    private var savepointCount = 0
+    /// Savepoints that can still be returned to, by number, oldest first.
+    private var savepoints: [Int] = []
+    private var lastSavepoint = 0
+    private let token = Token()
+
+    /// Tells the savepoints of one transaction from those of another.
+    fileprivate final class Token: Sendable {}
 
     init(database: Database) throws(ApusError) {
         self.database = database
@@ -36,6 +42,11 @@ public final class Transaction {
 
     public func deleteRange(_ range: Range<some ByteRepresentable>, in keyspace: Keyspace) {
         batch.deleteRange(range, in: keyspace)
+    }
+
+    /// Removes every key from `start` up to, and not including, `end`: for bounds that are bytes.
+    public func deleteRange(from start: some ByteRepresentable, to end: some ByteRepresentable, in keyspace: Keyspace) {
+        batch.deleteRange(from: start, to: end, in: keyspace)
     }
 
     public func merge(
@@ -96,15 +107,27 @@ public final class Transaction {
     /// A point that `rollBack(to:)` returns to.
     public struct Savepoint: Sendable {
         fileprivate let position: WriteBatch.Position
+        fileprivate let number: Int
+        fileprivate let token: Token
     }
 
     /// Marks the writes so far.
     public func savepoint() -> Savepoint {
-        Savepoint(position: batch.position)
+        lastSavepoint += 1
+        savepoints.append(lastSavepoint)
+        return Savepoint(position: batch.position, number: lastSavepoint, token: token)
     }
 
-    /// Forgets the writes since `savepoint` was taken; what was read since still counts as read.
-    public func rollBack(to savepoint: Savepoint) {
+    /// Forgets the writes since `savepoint` was taken; what was read since still counts as read. The savepoint itself
+    /// stays; later ones are gone.
+    ///
+    /// - Throws: `invalidArgument` if the savepoint is gone or belongs to another transaction; nothing changes then.
+    public func rollBack(to savepoint: Savepoint) throws(ApusError) {
+        guard savepoint.token === token, let index = savepoints.firstIndex(of: savepoint.number) else {
+            throw ApusError(
+                .invalidArgument, "the savepoint is not one of this transaction, or an earlier one was rolled back to")
+        }
+        savepoints.removeSubrange((index + 1)...)
         batch.truncate(to: savepoint.position)
         overlay = nil
     }
@@ -113,7 +136,7 @@ public final class Transaction {
 
     func commit(durability: Durability?) throws(ApusError) {
         defer { snapshot.release() }
-        if let error = batch.firstError { throw error }
+        if let error = batch.error { throw error }
         // Reads alone are serializable as they are: all of them saw one snapshot.
         guard !batch.isEmpty else { return }
         let reads = reads
@@ -144,7 +167,7 @@ public final class Transaction {
     /// The transaction's own writes, readable; nil if it wrote nothing to the keyspace.
     private func overlayIfNeeded(_ keyspace: Keyspace) throws(ApusError) -> Memtable? {
         guard batch.trees.contains(where: { $0 === keyspace.tree }) else { return nil }
-        if let error = batch.firstError { throw error }
+        if let error = batch.error { throw error }
         if overlay == nil { overlay = TransactionOverlay(above: snapshot.pin.sequence) }
         return overlay!.memtable(for: keyspace.tree, including: batch)
     }

@@ -17,13 +17,15 @@ public struct WriteBatch: Sendable {
     public private(set) var count = 0
     /// The keyspaces concerned, each once.
     private(set) var trees: [Tree] = []
-    private(set) var firstError: ApusError?
+    /// The first change that was refused: an empty or oversize key, an oversize value, a reversed range.
+    public private(set) var error: ApusError?
     /// Where the merge operands' "written at" stands in `encoded`.
     private var mergeTimeOffsets: [Int] = []
 
     public init() {}
 
-    public var isEmpty: Bool { count == 0 }
+    /// False also if something was refused: such a batch has to be committed to learn why (see `error`).
+    public var isEmpty: Bool { count == 0 && error == nil }
     /// Bytes the batch takes in the log.
     public var byteCount: Int { encoded.count }
 
@@ -160,7 +162,7 @@ extension WriteBatch {
     }
 
     private mutating func check(_ key: UnsafeRawBufferPointer) -> Bool {
-        if firstError != nil { return false }
+        if error != nil { return false }
         if Limits.keyByteCount.contains(key.count) { return true }
         fail(
             key.isEmpty
@@ -182,7 +184,7 @@ extension WriteBatch {
     }
 
     private mutating func fail(_ message: String) {
-        firstError = firstError ?? ApusError(.invalidArgument, message)
+        error = error ?? ApusError(.invalidArgument, message)
     }
 
     /// Appends an entry of another batch as it is (used by transactions).
@@ -197,10 +199,10 @@ extension WriteBatch {
     struct Position: Sendable {
         fileprivate let byteCount: Int
         fileprivate let count: Int
-        fileprivate let firstError: ApusError?
+        fileprivate let error: ApusError?
     }
 
-    var position: Position { Position(byteCount: encoded.count, count: count, firstError: firstError) }
+    var position: Position { Position(byteCount: encoded.count, count: count, error: error) }
 
     /// Forgets everything added after `position` was taken.
     mutating func truncate(to position: Position) {
@@ -208,7 +210,7 @@ extension WriteBatch {
         encoded.removeSubrange(position.byteCount...)
         mergeTimeOffsets.removeAll { $0 >= position.byteCount }
         setCount(position.count)
-        firstError = position.firstError
+        error = position.error
     }
 
     /// True if nothing of the batch is logged. A batch that touches other keyspaces too is logged whole; recovery

@@ -46,6 +46,7 @@ final class BlobStore: BlobSource {
                 throw beyondEnd(file, reference)
             }
         }
+        try file.checkHeader()
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
         defer { buffer.deallocate() }
         guard try file.file.read(into: buffer, at: reference.offset) == byteCount else {
@@ -75,7 +76,7 @@ final class BlobStore: BlobSource {
     private func file(_ number: FileNumber) -> BlobFile {
         files.withLock { files in
             if let file = files[number] { return file }
-            let file = BlobFile(PooledFile(pool: pool, path: path(number)))
+            let file = BlobFile(number, PooledFile(pool: pool, path: path(number)))
             files[number] = file
             return file
         }
@@ -94,9 +95,25 @@ final class BlobStore: BlobSource {
 /// nobody reads.
 private final class BlobFile: Sendable {
     let file: PooledFile
+    private let number: FileNumber
+    private let isChecked = Atomic(false)
 
-    init(_ file: PooledFile) { self.file = file }
+    init(_ number: FileNumber, _ file: PooledFile) {
+        self.number = number
+        self.file = file
+    }
+
     deinit { file.close() }
 
     var path: String { file.path }
+
+    /// The records have checksums of their own; the header tells whether they mean what this program thinks.
+    func checkHeader() throws(ApusError) {
+        if isChecked.load(ordering: .relaxed) { return }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BlobFormat.headerByteCount, alignment: 8)
+        defer { buffer.deallocate() }
+        let count = try file.read(into: buffer, at: 0)
+        try BlobFormat.checkHeader(UnsafeRawBufferPointer(rebasing: buffer[..<count]), number, path: path)
+        isChecked.store(true, ordering: .relaxed)
+    }
 }

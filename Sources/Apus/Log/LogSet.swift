@@ -60,6 +60,8 @@ final class LogSet: @unchecked Sendable {
     private var lastSequence = SequenceNumber.zero
 
     private static let granularity: UInt64 = 4096
+    /// On a device that is nearly full.
+    private static let leastByteCount: UInt64 = 64 << 10
     /// A segment beyond this could not express its lengths; a batch is far below it.
     private static let maximumByteCount = FrameHeader.maximumFileByteCount & ~(granularity - 1)
 
@@ -87,7 +89,7 @@ final class LogSet: @unchecked Sendable {
     func prepareFirst() throws(ApusError) -> (number: FileNumber, capacity: UInt64) {
         try next.withLock { (next) throws(ApusError) in
             precondition(next == nil, "the first segment is prepared once")
-            let segment = try files.prepare(allocateNumber(), capacity: ordinaryByteCount, reusing: nil)
+            let segment = try prepare(needing: 0, reusing: nil)
             next = segment
             return (segment.number, segment.capacity)
         }
@@ -138,12 +140,12 @@ final class LogSet: @unchecked Sendable {
     func rotate(forFrameBytes byteCount: Int = 0) throws(ApusError) {
         if let failure { throw failure }
         if let failure = writer?.failure { throw failure }
-        let capacity = max(ordinaryByteCount, rounded(UInt64(byteCount) + UInt64(SegmentHeader.byteCount)))
-        guard capacity <= Self.maximumByteCount else {
+        let needed = rounded(UInt64(byteCount) + UInt64(SegmentHeader.byteCount))
+        guard needed <= Self.maximumByteCount else {
             throw ApusError(.invalidArgument, "\(byteCount) bytes are more than one log segment can hold")
         }
         // First what may be refused for lack of space, while nothing has changed yet.
-        let segment = try takeNext(capacity: capacity)
+        let segment = try takeNext(needing: needed)
         var previous: LogSegment?
         if let writer {
             try writer.synchronize()
@@ -202,7 +204,7 @@ final class LogSet: @unchecked Sendable {
     /// Makes the next segment ahead of time, registers it, and keeps it for `rotate`. Does nothing if there is one.
     func prepareNext() throws(ApusError) {
         try next.withLock { (next) throws(ApusError) in
-            if next == nil { next = try makeNext(capacity: ordinaryByteCount) }
+            if next == nil { next = try makeNext(needing: 0) }
         }
     }
 
@@ -260,23 +262,23 @@ final class LogSet: @unchecked Sendable {
         return writer
     }
 
-    private func takeNext(capacity: UInt64) throws(ApusError) -> PreparedSegment {
+    private func takeNext(needing byteCount: UInt64) throws(ApusError) -> PreparedSegment {
         try next.withLock { (next) throws(ApusError) in
-            var segment = if let next { next } else { try makeNext(capacity: capacity) }
+            var segment = if let next { next } else { try makeNext(needing: byteCount) }
             // Kept until it is really taken: a segment that cannot grow now stays for a smaller group.
             next = segment
-            try files.extend(&segment, to: capacity)
+            try files.extend(&segment, to: byteCount)
             next = nil
             return segment
         }
     }
 
     /// Called with `next` held.
-    private func makeNext(capacity: UInt64) throws(ApusError) -> PreparedSegment {
+    private func makeNext(needing byteCount: UInt64) throws(ApusError) -> PreparedSegment {
         let retired: FileNumber? = shared.withLock { shared in
-            capacity == ordinaryByteCount && !shared.spares.isEmpty ? shared.spares.removeFirst() : nil
+            byteCount <= ordinaryByteCount && !shared.spares.isEmpty ? shared.spares.removeFirst() : nil
         }
-        let segment = try files.prepare(allocateNumber(), capacity: capacity, reusing: retired)
+        let segment = try prepare(needing: byteCount, reusing: retired)
         do {
             try register(segment.number, segment.capacity)
         } catch {
@@ -286,6 +288,24 @@ final class LogSet: @unchecked Sendable {
             throw error
         }
         return segment
+    }
+
+    /// A segment of the ordinary size or the one needed; smaller ones where the device has no room for that, because
+    /// deleting needs log, too.
+    private func prepare(needing byteCount: UInt64, reusing retired: FileNumber?) throws(ApusError) -> PreparedSegment {
+        let number = allocateNumber()
+        let least = max(byteCount, min(ordinaryByteCount, Self.leastByteCount))
+        var capacity = max(ordinaryByteCount, byteCount)
+        var retired = retired
+        while true {
+            do {
+                return try files.prepare(number, capacity: capacity, reusing: retired)
+            } catch {
+                guard error.kind == .outOfSpace, capacity > least else { throw error }
+                capacity = max(least, rounded(capacity / 8))
+                retired = nil
+            }
+        }
     }
 
     private func note(_ writer: LogWriter) {

@@ -40,6 +40,10 @@ struct OpenDatabase {
             throw ApusError(
                 .invalidArgument, "a memory budget of \(options.memoryBudget) bytes is less than 1 MiB")
         }
+        guard options.memoryBudget <= 1 << 48 else {
+            throw ApusError(
+                .invalidArgument, "a memory budget of \(options.memoryBudget) bytes is more than any machine has")
+        }
         guard options.syncInterval > .zero else {
             throw ApusError(.invalidArgument, "the sync interval must be longer than zero")
         }
@@ -52,29 +56,43 @@ struct OpenDatabase {
         try prepareDirectory(directory, options, fileSystem)
         let lock = try lock(directory, options, fileSystem)
         do throws(ApusError) {
-            let content = try RecoveredState.read(directory: directory, fileSystem: fileSystem)
-            var opening: OpenDatabase
-            switch content {
-            case .fresh(let leftovers):
-                guard !options.isReadOnly, options.createIfMissing else {
-                    throw ApusError(.notFound, "there is no database in \(directory)", file: directory)
+            do throws(ApusError) {
+                return try open(directory, options, environment, lock, ownsScheduler: ownsScheduler)
+            } catch {
+                guard error.kind == .outOfSpace, !options.isReadOnly, try Leftovers.reclaim(directory, environment)
+                else {
+                    throw error
                 }
-                for name in leftovers {
-                    try io { () throws(IOError) in try fileSystem.remove(name.path(in: directory)) }
-                }
-                opening = OpenDatabase(
-                    directory, options, environment, lock, ownsScheduler: ownsScheduler, content: nil)
-            case .database(let recovered):
-                opening = OpenDatabase(
-                    directory, options, environment, lock, ownsScheduler: ownsScheduler, content: recovered)
-                try opening.recover()
+                return try open(directory, options, environment, lock, ownsScheduler: ownsScheduler)
             }
-            try opening.adopt()
-            return opening.engine
         } catch {
             lock.release()
             throw error
         }
+    }
+
+    private static func open(
+        _ directory: String, _ options: Options, _ environment: Environment, _ lock: any FileLock, ownsScheduler: Bool
+    ) throws(ApusError) -> Engine {
+        let fileSystem = environment.fileSystem
+        var opening: OpenDatabase
+        switch try RecoveredState.read(directory: directory, fileSystem: fileSystem) {
+        case .fresh(let leftovers):
+            guard !options.isReadOnly, options.createIfMissing else {
+                throw ApusError(.notFound, "there is no database in \(directory)", file: directory)
+            }
+            for name in leftovers {
+                try io { () throws(IOError) in try fileSystem.remove(name.path(in: directory)) }
+            }
+            opening = OpenDatabase(
+                directory, options, environment, lock, ownsScheduler: ownsScheduler, content: nil)
+        case .database(let recovered):
+            opening = OpenDatabase(
+                directory, options, environment, lock, ownsScheduler: ownsScheduler, content: recovered)
+            try opening.recover()
+        }
+        try opening.adopt()
+        return opening.engine
     }
 
     // MARK: - 1. Directory and lock

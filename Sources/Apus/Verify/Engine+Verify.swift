@@ -135,6 +135,7 @@ extension Engine {
                 }
             }
             report.byteCount += result.byteCount
+            report.discardedLogByteCount = result.discardedByteCount
             report.logSegments = found.manifest.logs.count
         } catch {
             guard error.kind == .corruption || error.kind == .unsupportedFormat else { throw error }

@@ -29,8 +29,9 @@ struct DeleteCommand: ParsableCommand {
     func run() throws {
         let keys = try keys.map { try hex.bytes($0, "the key") }
         let range = try self.range.isEmpty ? nil : self.range.range(hex)
+        let name = try keyspace.nameForWriting()
         let database = try database.openForWriting()
-        let keyspace = try database.existingKeyspace(keyspace.keyspace)
+        let keyspace = try database.existingKeyspace(name)
         try database.write { batch in
             for key in keys { batch.delete(key, in: keyspace) }
             guard let range else { return }

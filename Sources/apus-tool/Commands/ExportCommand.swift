@@ -14,7 +14,7 @@ struct ExportCommand: ParsableCommand {
             What import has read, export writes back. All entries are those of one moment, in key order.
 
             jsonl: {"key":"…","value":"…"} per line; bytes that are no text become keyBase64 and valueBase64.
-            csv, tsv: the columns key and value, quoted as in RFC 4180.
+            csv, tsv: the columns that were imported, or else key and value; quoted as in RFC 4180.
             values: the values alone, a line each: objects imported with --key-field.
             tree: into the new directory DESTINATION; --lines puts lines together again.
             """
@@ -29,6 +29,8 @@ struct ExportCommand: ParsableCommand {
     var format: ExportFormat = .jsonl
     @Flag(help: "tree: the keyspace holds the lines of files.")
     var lines = false
+    @Flag(help: "csv, tsv: the columns key and value, whatever was imported.")
+    var plain = false
     @Flag(help: "Overwrite DESTINATION if it is a file that exists.")
     var overwrite = false
     @OptionGroup var hex: HexFlag
@@ -38,6 +40,7 @@ struct ExportCommand: ParsableCommand {
     func validate() throws {
         if format == .tree, destination == "-" { throw ValidationError("A tree needs a directory to go to.") }
         if lines, format != .tree { throw ValidationError("--lines goes with --format tree.") }
+        if plain, format != .csv, format != .tsv { throw ValidationError("--plain goes with --format csv or tsv.") }
     }
 
     func run() throws {
@@ -54,7 +57,8 @@ struct ExportCommand: ParsableCommand {
             files = writer.fileCount
         } else {
             let output = try destination == "-" ? ByteOutput() : ByteOutput(path: destination, overwrite: overwrite)
-            let writer = try RecordWriter(output, format, hex: hex.isHex)
+            let layout = plain || hex.isHex ? nil : try ImportPositions.layout(of: keyspace.keyspace, in: database)
+            let writer = try RecordWriter(output, format, hex: hex.isHex, layout: layout ?? .plain)
             count = try forEach(cursor, writer.write)
             try output.flush()
         }
@@ -64,7 +68,7 @@ struct ExportCommand: ParsableCommand {
             json
             ? "{\"entries\":\(count),\"files\":\(files),\"seconds\":\(duration.seconds)}\n"
             : "\(grouped(count)) entries into \(counted(files, "file")) in \(duration.readable)\n"
-        if json || destination != "-" || isTerminal(2) { FileHandle.standardError.write(Data(text.utf8)) }
+        if json || destination != "-" || isTerminal(2) { writeToStandardError(text) }
     }
 
     private func forEach(_ cursor: Cursor, _ body: ([UInt8], [UInt8]) throws -> Void) throws -> Int {

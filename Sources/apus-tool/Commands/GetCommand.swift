@@ -25,7 +25,7 @@ struct GetCommand: ParsableCommand {
         let key = try hex.bytes(key, "the key")
         let database = try database.openForReading()
         guard let value = try database.existingKeyspace(keyspace.keyspace).get(key) else {
-            throw Failure("there is no key \"\(hex.text(key))\" in keyspace \"\(keyspace.keyspace)\"")
+            throw Failure("there is no key \"\(shortened(hex.text(key)))\" in keyspace \"\(keyspace.keyspace)\"")
         }
         let output = ByteOutput()
         if json {

@@ -17,7 +17,8 @@ struct ImportCommand: ParsableCommand {
             csv, tsv: fields quoted as in RFC 4180. The key is the first column or --key-column; the value is the \
             other one of two, --value-column, or all others as a JSON object.
             tree: a directory. Keys are relative paths, values the files' bytes. With --lines every line is an entry: \
-            key path:00000001, value the line with its line feed. Symbolic links are skipped.
+            key path:00000001, value the line with its line feed. Symbolic links are skipped; files that cannot be read, \
+            or hold more than 256 MiB without --lines, are left out and reported at the end.
 
             Directories are trees; a file's format follows from its name, or from --format. Standard input is -.
 
@@ -57,16 +58,17 @@ struct ImportCommand: ParsableCommand {
 
     func validate() throws {
         if sources.isEmpty { throw ValidationError("Give at least one file or directory to import.") }
+        if keyField != nil, [keyColumn, valueColumn].contains(where: { $0 != nil }) || noHeader || lines {
+            throw ValidationError(
+                "--key-field goes with JSON Lines, --key-column, --value-column and --no-header with rows.")
+        }
         if noHeader, [keyColumn, valueColumn].contains(where: { $0 != nil && Int($0!) == nil }) {
             throw ValidationError("With --no-header columns are numbers.")
         }
     }
 
     func run() throws {
-        var plan = ImportPlan(keyspace: keyspace.keyspace, format: format)
-        guard plan.keyspace != ImportPositions.keyspaceName else {
-            throw Failure("keyspace \"\(plan.keyspace)\" is where imports note how far they are")
-        }
+        var plan = ImportPlan(keyspace: try keyspace.nameForWriting(), format: format)
         plan.columns = ColumnChoice(key: keyColumn, value: valueColumn, hasHeader: !noHeader)
         plan.keyField = keyField
         (plan.byLine, plan.textOnly, plan.fullPath, plan.again) = (lines, textOnly, fullPath, again)

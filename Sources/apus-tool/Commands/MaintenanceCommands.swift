@@ -29,6 +29,7 @@ struct VerifyCommand: ParsableCommand {
         var tables: Int
         var blobFiles: Int
         var logSegments: Int
+        var discardedLogBytes: UInt64
         var bytes: UInt64
         var entries: UInt64
         var problems: [Problem]
@@ -48,6 +49,7 @@ struct VerifyCommand: ParsableCommand {
                         tables: report.tables,
                         blobFiles: report.blobFiles,
                         logSegments: report.logSegments,
+                        discardedLogBytes: report.discardedLogByteCount,
                         bytes: report.byteCount,
                         entries: report.entries,
                         problems: report.problems.map {
@@ -71,6 +73,11 @@ struct VerifyCommand: ParsableCommand {
                 ].joined(separator: ", ")
             try output.writeLine("checked  \(files), \(byteSize(report.byteCount))")
             try output.writeLine("entries  \(grouped(report.entries)) in tables")
+            if report.discardedLogByteCount > 0 {
+                try output.writeLine(
+                    "torn  \(byteSize(report.discardedLogByteCount)) at the end of the log: commits that a crash cut off, or "
+                        + "damage since; salvage shows what is left of them")
+            }
             for name in report.leftovers {
                 try output.writeLine("leftover  \(name): the next open for writing removes it")
             }
@@ -157,7 +164,7 @@ struct KeyspacesCommand: ParsableCommand {
             try output.writeLine(jsonText(lines))
         } else {
             var table = AlignedTable(["keyspace", "entries", "on disk"])
-            for line in lines { table.add([line.name, grouped(line.entries), byteSize(line.bytes)]) }
+            for line in lines { table.add([displayed(line.name.utf8), grouped(line.entries), byteSize(line.bytes)]) }
             for line in table.lines { try output.writeLine(line) }
         }
         try output.flush()

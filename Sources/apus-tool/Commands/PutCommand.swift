@@ -8,8 +8,8 @@ struct PutCommand: ParsableCommand {
         commandName: "put",
         abstract: "Sets a key to a value, durably.",
         discussion: """
-            VALUE is taken as it is, except that - reads it from standard input and @FILE from a file. \
-            --as-is turns that off. The keyspace is created on first use, the database only with --create.
+            VALUE is taken as it is, except that - reads it from standard input and @FILE from a file \
+            (hexadecimal, too, with --hex). --as-is turns that off. The keyspace is created on first use, the database only with --create.
 
             Example: apus put --create my.apus greeting "hello"
             """
@@ -36,9 +36,10 @@ struct PutCommand: ParsableCommand {
     func run() throws {
         let key = try hex.bytes(key, "the key")
         let value = try valueBytes()
+        let name = try keyspace.nameForWriting()
         let database = try database.openForWriting(create: create)
         let expiry: Expiry = expiresIn.map { .after(.seconds($0)) } ?? .automatic
-        try database.keyspace(keyspace.keyspace).put(key, value, expiry: expiry)
+        try database.keyspace(name).put(key, value, expiry: expiry)
         try database.close()
     }
 
@@ -54,9 +55,15 @@ struct PutCommand: ParsableCommand {
         } else {
             return try hex.bytes(value, "the value")
         }
-        guard let bytes = try input.rest(limit: limit) else {
+        guard let content = try input.rest(limit: hex.isHex ? 2 * limit + 2 : limit) else {
             throw Failure("\(input.name) holds more than the \(byteSize(limit)) that a value may have")
         }
-        return bytes
+        guard hex.isHex else { return content }
+        // As get --hex prints it: the digits, and a line feed.
+        let digits = content.last == 0x0A ? content.dropLast() : content[...]
+        guard let decoded = apus_tool.bytes(hexadecimal: String(decoding: digits, as: UTF8.self)) else {
+            throw Failure("\(input.name) is not hexadecimal: pairs of the digits 0-9 and a-f", code: 64)
+        }
+        return decoded
     }
 }

@@ -136,8 +136,12 @@ struct DemoCommand: ParsableCommand {
             }
             try manager.removeItem(atPath: directory)
         }
-        try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        _ = manager.createFile(atPath: marker, contents: Data())
+        do {
+            try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            try Data().write(to: URL(fileURLWithPath: marker))
+        } catch {
+            throw Failure("cannot work in \(directory): \(error.localizedDescription)")
+        }
     }
 
     private func finishImport(

@@ -9,13 +9,20 @@ struct RecordWriter {
     private let output: ByteOutput
     private let format: ExportFormat
     private let hex: Bool
+    private let layout: TableLayout
 
-    init(_ output: ByteOutput, _ format: ExportFormat, hex: Bool) throws {
+    /// - Parameter layout: the columns of CSV and TSV.
+    init(_ output: ByteOutput, _ format: ExportFormat, hex: Bool, layout: TableLayout = .plain) throws {
         precondition(format != .tree, "a tree is no stream")
         self.output = output
         self.format = format
         self.hex = hex
-        if let delimiter { try output.write(Array("key".utf8) + [delimiter] + Array("value\n".utf8)) }
+        self.layout = layout
+        guard let delimiter, layout.hasHeader else { return }
+        var line: [UInt8] = []
+        // Names are never hexadecimal.
+        appendRow(layout.columns, delimiter, hex: false, to: &line)
+        try output.write(line)
     }
 
     /// Between fields, in formats that have fields.
@@ -30,10 +37,7 @@ struct RecordWriter {
     func write(_ key: [UInt8], _ value: [UInt8]) throws {
         var line: [UInt8] = []
         if let delimiter {
-            appendField(key, delimiter, to: &line)
-            line.append(delimiter)
-            appendField(value, delimiter, to: &line)
-            line.append(0x0A)
+            appendRow(try layout.row(key, value), delimiter, hex: hex, to: &line)
         } else if format == .jsonl {
             appendJSONEntry(key, value, hex: hex, to: &line)
         } else {
@@ -43,7 +47,15 @@ struct RecordWriter {
         try output.write(line)
     }
 
-    private func appendField(_ field: [UInt8], _ delimiter: UInt8, to line: inout [UInt8]) {
+    private func appendRow(_ row: [[UInt8]], _ delimiter: UInt8, hex: Bool, to line: inout [UInt8]) {
+        for (index, field) in row.enumerated() {
+            if index > 0 { line.append(delimiter) }
+            appendField(field, delimiter, hex: hex, to: &line)
+        }
+        line.append(0x0A)
+    }
+
+    private func appendField(_ field: [UInt8], _ delimiter: UInt8, hex: Bool, to line: inout [UInt8]) {
         if hex {
             line += Array(hexadecimal(field).utf8)
             return

@@ -10,6 +10,11 @@ final class TreeWriter {
     private var lastDirectory: [UInt8] = []
     private var output: ByteOutput?
     private var openName: [UInt8] = []
+    /// Written last to the open file.
+    private var line = 0
+    /// Files that others interrupt: "a:00000001" may be a line of one file and part of another file's name. Each name
+    /// here begins the next one, and the last one begins that of the open file.
+    private var interrupted: [(name: [UInt8], line: Int)] = []
 
     /// - Parameter root: absent or empty.
     init(_ root: String, byLine: Bool) throws {
@@ -33,12 +38,24 @@ final class TreeWriter {
                 "key \"\(displayed(key))\" is no path with a line number; --lines exports what import --lines made"
             )
         }
-        // The lines of two files can alternate: "a:00000001" may be a file's line and part of another file's name.
         if name != openName || output == nil {
             try close()
+            interrupted.append((openName, self.line))
+            interrupted.removeAll { $0.name != name && !name.starts(with: $0.name + [UInt8(ascii: ":")]) }
+            self.line = interrupted.last?.name == name ? interrupted.removeLast().line : 0
+            try check(line, of: name)
             try open(name, append: line > 1)
+        } else {
+            try check(line, of: name)
         }
+        self.line = line
         try output?.write(value)
+    }
+
+    /// A file with a gap would look like a whole one.
+    private func check(_ line: Int, of name: [UInt8]) throws {
+        guard line != self.line + 1 else { return }
+        throw Failure("line \(self.line + 1) of \(displayed(name)) is missing, so the file cannot be written")
     }
 
     func close() throws {

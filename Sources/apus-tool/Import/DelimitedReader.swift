@@ -16,12 +16,14 @@ final class DelimitedReader: RecordReader {
     private let header: [[UInt8]]
     private let keyColumn: Int
     private let valueColumn: Int?
+    private let hasHeader: Bool
     private(set) var position: ReaderPosition
 
     init(_ input: ByteInput, delimiter: UInt8, _ choice: ColumnChoice, from position: ReaderPosition) throws {
         self.input = input
         self.delimiter = delimiter
         self.position = ReaderPosition()
+        hasHeader = choice.hasHeader
         try input.skipByteOrderMark()
         let start = input.offset
         guard let first = try Self.row(input, delimiter, number: 1) else {
@@ -29,6 +31,10 @@ final class DelimitedReader: RecordReader {
             return
         }
         let header = choice.hasHeader ? first : (1...first.count).map { Array("\($0)".utf8) }
+        if Set(header).count < header.count {
+            let names = header.map { displayed($0) }.joined(separator: ", ")
+            throw Failure("\(input.name) has two columns of one name: \(names)")
+        }
         self.header = header
         keyColumn = try choice.key.map { try Self.column($0, header, input) } ?? 0
         if let name = choice.value {
@@ -36,6 +42,7 @@ final class DelimitedReader: RecordReader {
         } else {
             valueColumn = header.count == 2 ? 1 - keyColumn : nil
         }
+        if valueColumn == keyColumn { throw Failure("one column of \(input.name) cannot be both key and value") }
         if position.records > 0 {
             try input.skip(to: position.offset)
             self.position = position
@@ -45,6 +52,18 @@ final class DelimitedReader: RecordReader {
         } else {
             self.position.offset = input.offset
         }
+    }
+
+    var layout: TableLayout? {
+        guard !header.isEmpty else { return nil }
+        guard let valueColumn else {
+            return TableLayout(columns: header, key: keyColumn, value: nil, hasHeader: hasHeader)
+        }
+        let used = [keyColumn, valueColumn].sorted()
+        return TableLayout(
+            columns: used.map { header[$0] }, key: used.firstIndex(of: keyColumn)!,
+            value: used.firstIndex(of: valueColumn)!,
+            hasHeader: hasHeader)
     }
 
     func next() throws -> ImportRecord? {

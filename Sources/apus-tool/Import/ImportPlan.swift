@@ -41,7 +41,15 @@ struct ImportPlan {
         name: [UInt8],
         from position: ReaderPosition
     ) throws -> any RecordReader {
-        switch format {
+        if keyField != nil, format != .jsonl {
+            throw Failure("--key-field is for JSON Lines; \(input.name) is \(format.rawValue)")
+        }
+        if columns != ColumnChoice(), format != .csv, format != .tsv {
+            throw Failure(
+                "--key-column, --value-column and --no-header are for rows; \(input.name) is \(format.rawValue)")
+        }
+        if byLine, format != .tree { throw Failure("--lines is for text files; \(input.name) is \(format.rawValue)") }
+        return switch format {
         case .jsonl: try JSONLinesReader(input, keyField: keyField, from: position)
         case .csv: try DelimitedReader(input, delimiter: UInt8(ascii: ","), columns, from: position)
         case .tsv: try DelimitedReader(input, delimiter: 0x09, columns, from: position)

@@ -12,6 +12,8 @@ struct ImportPosition: Codable, Equatable {
     var isDone = false
     /// Records that an earlier, longer state of the source had.
     var earlierRecords = 0
+    /// Of sources with rows.
+    var layout: TableLayout?
 }
 
 /// The keyspace of positions, seen by one import.
@@ -51,6 +53,24 @@ struct ImportPositions {
             try cursor.next()
         }
         return count
+    }
+
+    /// The layout of the table that was imported into a keyspace, if all tables imported into it have the same.
+    static func layout(of target: String, in database: Database) throws -> TableLayout? {
+        guard database.keyspaceNames.contains(keyspaceName) else { return nil }
+        let cursor = try database.existingKeyspace(keyspaceName).makeCursor(
+            .prefix(KeyCoder.encode(KeyElement(target))))
+        var layout: TableLayout?
+        try cursor.seekToFirst()
+        while cursor.isValid {
+            let position = try? JSONDecoder().decode(ImportPosition.self, from: Data(cursor.value()))
+            if let found = position?.layout {
+                if let layout, layout != found { return nil }
+                layout = found
+            }
+            try cursor.next()
+        }
+        return layout
     }
 
     private func key(_ source: [UInt8]) -> [UInt8] {

@@ -59,7 +59,7 @@ final class Importer {
         let input = ByteInput()
         let reader = try plan.reader(input, format, name: [], from: ReaderPosition())
         while let record = try reader.next() {
-            try add(record)
+            try add(record, number: reader.position.records, of: input)
             progress.update(entries: summary.entries, bytes: input.offset)
         }
         summary.bytes += input.offset
@@ -77,15 +77,13 @@ final class Importer {
         let prefix = plan.fullPath ? trimmedPath(root) + [UInt8(ascii: "/")] : []
         let base = Array(absolutePath(root).utf8) + [UInt8(ascii: "/")]
         while let item = walk.next() {
-            let input: ByteInput
             do {
-                input = try ByteInput(path: Array(root.utf8) + [UInt8(ascii: "/")] + item.path)
-            } catch let failure as Failure {
+                let input = try ByteInput(path: Array(root.utf8) + [UInt8(ascii: "/")] + item.path)
+                try importFile(input, .tree, name: prefix + item.path, identity: base + item.path)
+            } catch let failure as Failure where batch.error == nil {
                 // One unreadable file is no reason to leave out the rest; it is reported at the end.
                 summary.failures.append(failure.message)
-                continue
             }
-            try importFile(input, .tree, name: prefix + item.path, identity: base + item.path)
         }
         summary.specialFiles += walk.skippedCount
         summary.failures += walk.failures
@@ -113,9 +111,10 @@ final class Importer {
         }
         let reader = try plan.reader(input, format, name: name, from: state.position)
         summary.entriesSkipped += state.position.records
+        state.layout = reader.layout
         let start = input.offset
         while let record = try reader.next() {
-            try add(record)
+            try add(record, number: reader.position.records, of: input)
             state.position = reader.position
             if isBatchFull {
                 try positions.put(state, of: identity, into: &batch)
@@ -147,8 +146,9 @@ final class Importer {
 
     private var isBatchFull: Bool { batch.count >= Self.batchCount || batch.byteCount >= Self.batchByteCount }
 
-    private func add(_ record: ImportRecord) throws {
+    private func add(_ record: ImportRecord, number: Int, of input: ByteInput) throws {
         batch.put(record.key, record.value, in: keyspace)
+        if let error = batch.error { throw Failure("\(input.name), record \(number): \(error.message)") }
         summary.entries += 1
         // Standard input has no position, so nothing else ends its batches.
         if batch.count >= 2 * Self.batchCount { try commit() }

@@ -20,11 +20,15 @@ struct ReaderPosition: Codable, Equatable {
 protocol RecordReader: AnyObject {
     /// Where the record begins that `next` returns next.
     var position: ReaderPosition { get }
+    /// Of rows; nil for other records.
+    var layout: TableLayout? { get }
     /// nil at the end of the source.
     func next() throws -> ImportRecord?
 }
 
 extension RecordReader {
+    var layout: TableLayout? { nil }
+
     /// The error for a record that makes no sense, which is the next one.
     func failure(_ input: ByteInput, _ what: String) -> Failure {
         Failure("\(input.name), record \(position.records + 1): \(what)")

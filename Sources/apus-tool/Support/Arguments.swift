@@ -14,13 +14,14 @@ struct DatabaseArgument: ParsableArguments {
         return try Database.open(at: database, options: options)
     }
 
-    func openForWriting(create: Bool = false) throws -> Database {
+    /// - Parameter create: what the command's --create says; nil if it has none.
+    func openForWriting(create: Bool? = nil) throws -> Database {
         var options = Options()
-        options.createIfMissing = create
+        options.createIfMissing = create ?? false
         do {
             return try Database.open(at: database, options: options)
         } catch {
-            guard error.kind == .notFound else { throw error }
+            guard error.kind == .notFound, create == false else { throw error }
             throw Failure("there is no database in \(database); --create makes one")
         }
     }
@@ -29,6 +30,15 @@ struct DatabaseArgument: ParsableArguments {
 struct KeyspaceArgument: ParsableArguments {
     @Option(name: [.customShort("k"), .long], help: "The keyspace.")
     var keyspace = "default"
+
+    /// The name of a keyspace to change. What import notes about its progress is not for other hands.
+    func nameForWriting() throws -> String {
+        guard keyspace != ImportPositions.keyspaceName else {
+            throw Failure(
+                "keyspace \"\(keyspace)\" is where imports note how far they are; nothing else may write to it")
+        }
+        return keyspace
+    }
 }
 
 struct HexFlag: ParsableArguments {

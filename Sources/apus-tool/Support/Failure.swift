@@ -20,7 +20,34 @@ struct Failure: Error {
 
 /// Writes "apus: …" to stderr.
 func complain(_ message: String) {
-    FileHandle.standardError.write(Data("apus: \(message)\n".utf8))
+    writeToStandardError("apus: \(message)\n")
+}
+
+/// Writes as much as stderr takes. Nobody can be told when that is nothing, and the exit code still says it.
+func writeToStandardError(_ text: String) {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(2, $0.baseAddress!, $0.count) }
+        if count < 0, errno == EINTR { continue }
+        if count <= 0 { return }
+        rest = rest.dropFirst(count)
+    }
+}
+
+/// Gives standard streams that the parent has closed a harmless meaning, so that no file gets their numbers.
+func openStandardStreams() {
+    for descriptor: Int32 in 0...2 where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+}
+
+/// Arguments reach a Swift program as strings, in which bytes that are no UTF-8 have been replaced: two keys would
+/// become one. So they are refused.
+func checkArguments() throws {
+    for index in 1..<max(1, Int(CommandLine.argc)) {
+        guard let argument = CommandLine.unsafeArgv[index] else { continue }
+        let bytes = UnsafeBufferPointer(start: argument, count: strlen(argument)).map { UInt8(bitPattern: $0) }
+        guard !isText(bytes) else { continue }
+        throw Failure("argument \(index), \(displayed(bytes)), is not UTF-8 text; give bytes by --hex", code: 64)
+    }
 }
 
 /// Whether a person watches this descriptor.

@@ -104,6 +104,11 @@ func appendJSONField(_ name: String, _ bytes: [UInt8], hex: Bool, to output: ino
     }
 }
 
+/// Text for a message: the beginning of what is too long for one.
+func shortened(_ text: String) -> String {
+    text.count > 200 ? text.prefix(200) + "…" : text
+}
+
 /// "1,234,567"
 func grouped(_ number: some BinaryInteger) -> String {
     var digits = Array(String(number))

@@ -69,7 +69,7 @@ import Testing
                 disk[path] = bytes
                 #expect(try !damage(metadata).isEmpty, "byte \(position)")
                 for (index, reference) in references.enumerated() {
-                    if ranges[index].contains(position) {
+                    if position < BlobFormat.headerByteCount || ranges[index].contains(position) {
                         let error = #expect(throws: ApusError.self) { try store.value(of: reference) }
                         #expect(error?.kind == .corruption && error?.file == path)
                     } else {

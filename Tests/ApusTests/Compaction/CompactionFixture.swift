@@ -1,7 +1,6 @@
 // Real tables and blob files in memory for compaction tests, with a disk that can fail at any call.
 
 import ApusIO
-import Synchronization
 import Testing
 
 @testable import Apus
@@ -9,7 +8,7 @@ import Testing
 /// Passes everything on, but the call with a given number fails.
 final class FailingFileSystem: FileSystem {
     private let base: MemoryFileSystem
-    fileprivate let counter = Mutex<(calls: Int, failing: Int?)>((0, nil))
+    fileprivate let counter = Monitor<(calls: Int, failing: Int?)>((0, nil))
 
     init(_ base: MemoryFileSystem) { self.base = base }
 
@@ -78,7 +77,7 @@ final class CompactionFixture: Sendable {
     let failing: FailingFileSystem
     let context: TableContext
     let store: BlobStore
-    private let nextNumber = Mutex<FileNumber>(1)
+    private let nextNumber = Monitor<FileNumber>(1)
 
     init() {
         failing = FailingFileSystem(disk)

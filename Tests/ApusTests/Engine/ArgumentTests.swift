@@ -146,6 +146,10 @@ struct ArgumentTests {
         let budget = EngineFixture()
         budget.options.memoryBudget = 1 << 19
         expectError(.invalidArgument) { _ = try budget.open() }
+        for bytes in [Int.max, 1 << 62, 1 << 60, -1] {
+            budget.options.memoryBudget = bytes
+            expectError(.invalidArgument) { _ = try budget.open() }
+        }
         let interval = EngineFixture()
         interval.options.syncInterval = .zero
         expectError(.invalidArgument) { _ = try interval.open() }
@@ -209,6 +213,40 @@ struct ArgumentTests {
                 expectError(.closed, "get") { _ = try transaction.get("key", in: keyspace) }
             }
         }
+    }
+
+    @Test("a savepoint counts once, in its own transaction, until an earlier one is rolled back to")
+    func savepoints() throws {
+        let database = try fixture.open()
+        let keyspace = try database.keyspace("a")
+        var foreign: Transaction.Savepoint?
+        try database.transaction { foreign = $0.savepoint() }
+        try database.transaction { transaction in
+            let first = transaction.savepoint()
+            transaction.put("a", "1", in: keyspace)
+            transaction.put("b", "1", in: keyspace)
+            let second = transaction.savepoint()
+            try transaction.rollBack(to: first)
+            for key in ["a long key", "another long key", "third"] { transaction.put(key, "value", in: keyspace) }
+            expectError(.invalidArgument, "one that is gone") { try transaction.rollBack(to: second) }
+            expectError(.invalidArgument, "another's") { try transaction.rollBack(to: foreign!) }
+            let third = transaction.savepoint()
+            transaction.deleteRange(from: [UInt8]("a".utf8), to: [UInt8]("b".utf8), in: keyspace)
+            try transaction.rollBack(to: third)
+            try transaction.rollBack(to: third)
+            #expect(try transaction.entries(in: keyspace).count == 3)
+        }
+        #expect(try keyspace.count() == 3)
+    }
+
+    @Test("a cursor that stands nowhere has no value")
+    func nowhere() throws {
+        let database = try fixture.open()
+        let cursor = try database.keyspace("a").makeCursor()
+        expectError(.invalidArgument) { _ = try cursor.value() }
+        expectError(.invalidArgument) { try cursor.withEntry { _, _ in } }
+        try database.close()
+        expectError(.closed) { _ = try cursor.value() }
     }
 
     @Test("a dropped keyspace, and one of another database")

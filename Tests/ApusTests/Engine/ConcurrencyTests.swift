@@ -207,7 +207,7 @@ struct ConcurrencyTests {
         let real = try RealDatabase()
         let database = real.database
         let keyspace = try database.keyspace("a")
-        let acknowledged = Mutex<Set<String>>([])
+        let acknowledged = Monitor<Set<String>>([])
         let hasStarted = Atomic(0)
         let writers = (0..<4).map { writer in
             TestThread {

@@ -67,6 +67,52 @@ struct FullDiskTests {
         #expect(try again.verify().isSound)
     }
 
+    /// Once opening allocated a log first and failed, so that leftovers, which only opening removes, stayed for ever.
+    @Test("a disk that is full of leftovers opens", arguments: [1, 40_000, 300_000])
+    func leftovers(free: UInt64) throws {
+        let fixture = EngineFixture(seed: 5)
+        fixture.options.tuning!.logSegmentByteCount = 1 << 20
+        do {
+            let database = try fixture.open()
+            try database.keyspace("a").put("key", "value", durability: .durable)
+            fixture.disk.inject(Fault(.stop))
+            try? database.close()
+        }
+        fixture.disk.removeFaults()
+        fixture.machine.restart()
+        for number in 50...52 {
+            let path = "\(EngineFixture.directory)/\(FileName.log(FileNumber(number)).string)"
+            fixture.disk.replaceContents(of: path, with: [UInt8](repeating: 0, count: 1 << 20))
+        }
+        fixture.disk.capacity = fixture.disk.usedByteCount + free
+        guard free > 1 else {
+            // Nothing at all can be written, so nothing can be changed; but nothing is lost.
+            expectError(.outOfSpace) { _ = try fixture.open() }
+            fixture.disk.capacity = nil
+            #expect(try fixture.open().existingKeyspace("a").get("key") == Array("value".utf8))
+            return
+        }
+        let database = try fixture.open()
+        #expect(try database.existingKeyspace("a").get("key") == Array("value".utf8))
+        try database.existingKeyspace("a").delete("key")
+        #expect(try fixture.names().count { $0.hasSuffix(".log") } < 4)
+        try database.close()
+    }
+
+    @Test("where there is no room for a log segment of the ordinary size, a smaller one does")
+    func smallSegments() throws {
+        let fixture = EngineFixture(seed: 6)
+        fixture.options.tuning!.logSegmentByteCount = 4 << 20
+        fixture.disk.capacity = 2_500_000
+        var database = try fixture.open()
+        let keyspace = try database.keyspace("a", options: KeyspaceOptions(compression: .none))
+        for number in 0..<100 { try keyspace.put("key \(number)", [UInt8](repeating: 1, count: 2_000)) }
+        try database.close()
+        fixture.machine.restart()
+        database = try fixture.open()
+        #expect(try database.existingKeyspace("a").count() == 100)
+    }
+
     @Test("after a failed sync writes are refused, reads go on, and reopening works", arguments: [true, false])
     func failedSync(isDropping: Bool) throws {
         let fixture = EngineFixture(seed: 4)

@@ -1,5 +1,6 @@
 // One writer and several readers of a memtable at once, on real threads.
 
+import ApusIO
 import Dispatch
 import Foundation
 import Synchronization
@@ -44,7 +45,7 @@ import Testing
 
     final class Shared: Sendable {
         let published = Atomic<Int>(0)
-        let failures = Mutex<[String]>([])
+        let failures = Monitor<[String]>([])
         func fail(_ what: String) { failures.withLock { $0.append(what) } }
     }
 

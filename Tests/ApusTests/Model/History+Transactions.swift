@@ -121,7 +121,7 @@ extension History {
         default:
             if let (point, count) = progress.savepoints.last, random.chance(50) {
                 note("  rolls back to \(count) changes")
-                transaction.rollBack(to: point)
+                try transaction.rollBack(to: point)
                 progress.own.removeSubrange(count...)
                 progress.savepoints.removeLast()
             } else {
