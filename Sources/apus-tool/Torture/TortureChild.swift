@@ -1,5 +1,6 @@
 // A process of this program that the torture starts, listens to, and kills without warning.
 
+import ApusIO
 import Foundation
 
 final class TortureChild {
@@ -8,6 +9,7 @@ final class TortureChild {
     private let errors: URL
     private var pending: [UInt8] = []
     private var isAtEnd = false
+    private static let starting = Monitor(())
 
     enum End: Equatable {
         case exited(Int32)
@@ -30,7 +32,15 @@ final class TortureChild {
         process.environment = environment
         let given = Pipe()
         process.standardInput = input == nil ? FileHandle.nullDevice : given
-        try process.run()
+        // One at a time: a child that inherits another's pipe would keep it open after that one's death.
+        try Self.starting.withLock { _ in
+            for pipe in [output, given] {
+                for handle in [pipe.fileHandleForReading, pipe.fileHandleForWriting] {
+                    _ = fcntl(handle.fileDescriptor, F_SETFD, FD_CLOEXEC)
+                }
+            }
+            try process.run()
+        }
         if let input {
             try given.fileHandleForWriting.write(contentsOf: Data(input.utf8))
             try given.fileHandleForWriting.close()

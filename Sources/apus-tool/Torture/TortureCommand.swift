@@ -31,6 +31,8 @@ struct TortureCommand: ParsableCommand {
     var seed: UInt64?
     @Option(help: "Threads that write, up to \(TortureWorkload.threadRange.upperBound).")
     var threads = 4
+    @Option(help: "Databases that are tortured side by side; one if the file system is filled.")
+    var databases = 2
     @Flag(help: "Print the verdict as one JSON object.")
     var json = false
     @Flag(help: "Leave the database in the directory even if nothing was found.")
@@ -86,6 +88,7 @@ struct TortureCommand: ParsableCommand {
         if !TortureWorkload.threadRange.contains(threads) {
             throw ValidationError("--threads is from 1 to \(TortureWorkload.threadRange.upperBound).")
         }
+        if !(1...64).contains(databases) { throw ValidationError("--databases is from 1 to 64.") }
         if rounds < 1 { throw ValidationError("--rounds is at least 1.") }
         if patience < 1 { throw ValidationError("--patience is at least 1.") }
         if let seconds, !(seconds >= 0 && seconds < 1e9) { throw ValidationError("--seconds is not negative.") }
@@ -147,15 +150,10 @@ struct TortureCommand: ParsableCommand {
                 "seed \(verdict.seed): \(counted(verdict.commitsAcknowledged, "commit")) acknowledged, "
                     + "\(grouped(commits)) found, \(grouped(verdict.entriesChecked)) entries checked"
             )
-            try report(verdict.violations, output)
+            for line in TortureVerdict.lines(verdict.violations) { try output.writeLine(line) }
         }
         try output.flush()
         return verdict.clean ? 0 : 1
-    }
-
-    private func report(_ violations: [String], _ output: ByteOutput) throws {
-        for violation in violations { try output.writeLine("violation  \(violation)") }
-        try output.writeLine(violations.isEmpty ? "clean" : counted(violations.count, "violation"))
     }
 
     // MARK: - Round after round
@@ -166,52 +164,30 @@ struct TortureCommand: ParsableCommand {
         try prepareDirectory()
         let mounted = fullFileSystem.map { SmallFileSystem(directory: directory, byteCount: $0.value) }
         try mounted?.mount()
-        var settings = TortureSession.Settings(directory: directory, rounds: rounds, workload: workload)
-        settings.memoryLimit = memoryLimit?.value
-        settings.fileSizeLimit = fileSizeLimit?.value
-        settings.fillsFileSystem = fillsFileSystem || mounted != nil
-        settings.patience = .seconds(patience)
-        let progress = TortureProgress(isShown: isTerminal(2))
-        let verdict = try TortureSession(settings, progress).run()
-        let output = ByteOutput()
-        if json {
-            try output.writeLine(jsonText(verdict))
-        } else {
-            try write(verdict, output)
+        let fills = fillsFileSystem || mounted != nil
+        let sessions = (0..<(fills ? 1 : databases)).map { index in
+            TortureSession.Settings(
+                directory: "\(directory)/\(index + 1)",
+                workload: TortureWorkload(seed: workload.seed &+ UInt64(index), threads: threads),
+                memoryLimit: memoryLimit?.value,
+                fileSizeLimit: fileSizeLimit?.value,
+                fillsFileSystem: fills,
+                patience: .seconds(patience)
+            )
         }
+        let verdict = try TortureTour(rounds: rounds, sessions, showsProgress: isTerminal(2)).run()
+        let output = ByteOutput()
+        for line in json ? [try jsonText(verdict)] : verdict.lines { try output.writeLine(line) }
         try output.flush()
         guard verdict.clean else {
-            complain("torture: the database is left in \(directory)/database")
+            complain("torture: what was found is left in \(directory)")
             return 1
         }
         if !keep {
-            try FileManager.default.removeItem(atPath: directory + "/database")
+            for session in sessions { try FileManager.default.removeItem(atPath: session.directory) }
             try mounted?.unmount()
         }
         return 0
-    }
-
-    private func write(_ verdict: TortureSession.Verdict, _ output: ByteOutput) throws {
-        try output.writeLine(
-            "\(counted(verdict.rounds, "round")), \(counted(verdict.kills, "kill")) "
-                + "(\(grouped(verdict.killsDuringOpening)) during opening), "
-                + "\(counted(verdict.cleanCloses, "clean close")), \(Duration.seconds(verdict.seconds).readable)"
-        )
-        try output.writeLine(
-            "\(counted(verdict.commitsAcknowledged, "commit")) acknowledged, "
-                + "\(grouped(verdict.commitsVerified)) found, \(grouped(verdict.entriesChecked)) entries checked, "
-                + "\(grouped(verdict.recoveries)) recoveries"
-        )
-        if verdict.fillings > 0 {
-            try output.writeLine("the file system was full \(counted(verdict.fillings, "time"))")
-        }
-        if verdict.endsForWantOfMemory > 0 {
-            try output.writeLine("\(counted(verdict.endsForWantOfMemory, "writer")) ended for want of memory")
-        }
-        for (kind, count) in verdict.errors.sorted(by: { $0.key < $1.key }) {
-            try output.writeLine("typed errors: \(kind) \(counted(count, "time"))")
-        }
-        try report(verdict.violations, output)
     }
 
     /// There must be nothing in it that a verdict could be mistaken about, or that could be lost.

@@ -9,7 +9,7 @@ final class TortureProgress {
     init(isShown: Bool) { self.isShown = isShown }
 
     /// Draws at most five times a second.
-    func update(_ verdict: TortureSession.Verdict, of rounds: Int) {
+    func update(_ verdict: TortureVerdict, of rounds: Int) {
         guard isShown else { return }
         if let lastDrawn, ContinuousClock.now - lastDrawn < .milliseconds(200) { return }
         lastDrawn = .now

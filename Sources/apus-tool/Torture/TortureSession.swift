@@ -1,11 +1,12 @@
-// apus torture: rounds of starting a writer, killing it at a random moment, and having what it left verified.
+// One database that is tortured: rounds of starting a writer, killing it at a random moment, and having what it left
+// verified. TortureTour runs several of them side by side.
 
 import Foundation
 
 final class TortureSession {
-    struct Settings {
+    struct Settings: Sendable {
+        /// Holds the database, and what belongs to it.
         var directory: String
-        var rounds: Int
         var workload: TortureWorkload
         var memoryLimit: Int?
         var fileSizeLimit: Int?
@@ -14,67 +15,31 @@ final class TortureSession {
         var patience: Duration = .seconds(120)
     }
 
-    /// The verdict, as JSON.
-    struct Verdict: Encodable {
-        var clean = true
-        var seed: UInt64
-        var rounds = 0
-        var kills = 0
-        /// Before the writer had opened the database.
-        var killsDuringOpening = 0
-        var cleanCloses = 0
-        var commitsAcknowledged = 0
-        /// Found by the last verification; more than acknowledged where a commit was on its way.
-        var commitsVerified = 0
-        var entriesChecked = 0
-        var recoveries = 0
-        /// Times that the file system was full.
-        var fillings = 0
-        /// Errors of the writers, by kind: expected while something is lacking.
-        var errors: [String: Int] = [:]
-        /// Writers that the system's refusal of memory has ended.
-        var endsForWantOfMemory = 0
-        var violations: [String] = []
-        var seconds = 0.0
-    }
-
     private let settings: Settings
-    private let database: String
     private let ballast: Ballast
-    private let progress: TortureProgress
     private var random: TortureRandom
     private var state = AcknowledgmentState(.process)
-    private var verdict: Verdict
+    private(set) var verdict: TortureVerdict
 
-    init(_ settings: Settings, _ progress: TortureProgress) {
+    private var database: String { settings.directory + "/database" }
+
+    init(_ settings: Settings) throws {
         self.settings = settings
-        self.progress = progress
-        database = settings.directory + "/database"
         ballast = Ballast(path: settings.directory + "/ballast")
         random = TortureRandom(settings.workload.seed, 0x6B_696C_6C)
-        verdict = Verdict(seed: settings.workload.seed)
-    }
-
-    /// Ends at the first violation, with the directory as it was found then.
-    func run() throws -> Verdict {
-        let start = ContinuousClock.now
+        verdict = TortureVerdict(seed: settings.workload.seed)
         if settings.fillsFileSystem { try ballast.check() }
-        while verdict.rounds < settings.rounds, verdict.violations.isEmpty {
-            try round()
-            verdict.rounds += 1
-            verdict.seconds = (.now - start).seconds
-            progress.update(verdict, of: settings.rounds)
-        }
-        progress.finish()
-        if verdict.violations.isEmpty, verdict.rounds >= 20, verdict.commitsVerified == 0 {
-            throw Failure("no writer got as far as a commit: nothing was tested", code: 2)
-        }
-        verdict.clean = verdict.violations.isEmpty
-        if !verdict.clean { try keepAcknowledgments() }
-        return verdict
+        try FileManager.default.createDirectory(atPath: settings.directory, withIntermediateDirectories: true)
     }
 
-    private func round() throws {
+    /// At the first violation the directory stays as it is then, and no further round makes sense.
+    func round() throws {
+        try killAndVerify()
+        verdict.rounds += 1
+        if !verdict.violations.isEmpty { try keepAcknowledgments() }
+    }
+
+    private func killAndVerify() throws {
         // Several crashes in a row reach recoveries of recoveries that were cut short.
         let kills = random.chance(1, in: 5) ? 2 + random.below(3) : 1
         for kill in 1...kills where verdict.violations.isEmpty {

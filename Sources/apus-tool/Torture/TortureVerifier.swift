@@ -6,6 +6,7 @@
 //   3. Read-only again: everything as before, that write is there, and no file that nothing refers to.
 
 import Apus
+import ApusIO
 import Foundation
 
 struct TortureVerifier {
@@ -211,7 +212,7 @@ struct TortureVerifier {
                 index += 1
             }
             if let wanted = next(), wanted.key == key {
-                let isEqual = value.withUnsafeBytes { found in wanted.value.withUnsafeBytes { found.elementsEqual($0) }
+                let isEqual = value.withUnsafeBytes { found in wanted.value.withUnsafeBytes { equalBytes(found, $0) }
                 }
                 if !isEqual {
                     mistakes.append(
