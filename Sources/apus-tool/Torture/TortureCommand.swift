@@ -175,7 +175,13 @@ struct TortureCommand: ParsableCommand {
                 patience: .seconds(patience)
             )
         }
-        let verdict = try TortureTour(rounds: rounds, sessions, showsProgress: isTerminal(2)).run()
+        let verdict: TortureVerdict
+        do {
+            verdict = try TortureTour(rounds: rounds, sessions, showsProgress: isTerminal(2)).run()
+        } catch {
+            try? mounted?.unmount()
+            throw error
+        }
         let output = ByteOutput()
         for line in json ? [try jsonText(verdict)] : verdict.lines { try output.writeLine(line) }
         try output.flush()

@@ -12,7 +12,7 @@ struct TortureLimits: Sendable {
     /// There may be no room in the file system.
     var isFileSystemFull = false
 
-    var toleratesErrors: Bool { fileSize != nil || isFileSystemFull }
+    var toleratesErrors: Bool { memory != nil || fileSize != nil || isFileSystemFull }
 
     /// Sets the limit that holds for the process's whole life, and prepares for the one that comes and goes.
     func applyForever() throws {

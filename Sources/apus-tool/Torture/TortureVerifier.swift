@@ -182,7 +182,8 @@ struct TortureVerifier {
         var found = try database.control.entries().filter { !isOther.contains(String(decoding: $0.key, as: UTF8.self)) }
         let description = Array(TortureControl.workloadKey.utf8)
         if let index = found.firstIndex(where: { $0.key == description }) {
-            found.remove(at: index)
+            let value = found.remove(at: index).value
+            if value != Array(workload.description.utf8) { report("the database is of \"\(displayed(value))\"") }
         } else if found.isEmpty, !state.wasOpened {
             // Killed before the first commit of all.
             return
