@@ -26,8 +26,8 @@ struct LogSegment: Sendable, Hashable {
     var lastSequence: SequenceNumber
 }
 
-/// `@unchecked Sendable`: `writer`, `failure` and `lastSequence` belong to the commit leader alone, everything else is
-/// immutable or behind a lock.
+/// `@unchecked Sendable`: `writer`, `failure` and `lastSequence` belong to the commit leader alone, `isClosed` is touched
+/// with `next` held, everything else is immutable or behind a lock.
 final class LogSet: @unchecked Sendable {
     struct Configuration: Sendable {
         var directory: String
@@ -53,6 +53,8 @@ final class LogSet: @unchecked Sendable {
     private let register: @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
     private let unregister: @Sendable ([FileNumber]) throws(ApusError) -> Void
     private let next = Monitor<PreparedSegment?>(nil)
+    /// No segment is made any more. Guarded by `next`.
+    private var isClosed = false
     private let retirement = Monitor(())
     private let shared = Monitor(Shared())
     private var writer: LogWriter?
@@ -192,6 +194,8 @@ final class LogSet: @unchecked Sendable {
         next.withLock { next in
             try? next?.file.close()
             next = nil
+            // A preparation may still be on its way to a thread: nobody would remove the file that it makes.
+            isClosed = true
         }
         return end
     }
@@ -204,7 +208,7 @@ final class LogSet: @unchecked Sendable {
     /// Makes the next segment ahead of time, registers it, and keeps it for `rotate`. Does nothing if there is one.
     func prepareNext() throws(ApusError) {
         try next.withLock { (next) throws(ApusError) in
-            if next == nil { next = try makeNext(needing: 0) }
+            if next == nil && !isClosed { next = try makeNext(needing: 0) }
         }
     }
 
