@@ -58,7 +58,7 @@ extension Engine {
     /// it.
     private func flushEverything() throws(ApusError) -> Bool {
         do {
-            for state in structure.withLock({ Array($0.trees.values) }) {
+            for state in structure.withLock({ $0.orderedTrees }) {
                 if !state.tree.active.isEmpty { seal(state.tree, flushing: false) }
                 try flush(state.tree.id)
             }
