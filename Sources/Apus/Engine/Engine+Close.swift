@@ -24,6 +24,8 @@ extension Engine {
         do throws(ApusError) {
             try closeFiles()
         } catch {
+            // Whoever keeps the database that could not be closed keeps no file of it open.
+            committer.log?.abandon()
             manifest.withLock { manifest in
                 manifest?.abandon()
                 manifest = nil

@@ -39,6 +39,10 @@ final class AnomalyRun {
     var salvageCount = 0
     private(set) var retryCount = 0
     private(set) var stepName = ""
+    /// How the attempts at the current step failed.
+    private var kinds: [ApusError.Kind] = []
+    /// Whether only one call fails.
+    var isOnce = false
     /// The last errors, for the report of a failure.
     private(set) var errors: [String] = []
 
@@ -67,12 +71,22 @@ final class AnomalyRun {
     func run() throws {
         for step in AnomalyWorkload.steps {
             stepName = step.name
+            kinds = []
             if try attempt(step) { continue }
             if machine.disk.isStopped { return }
             try checkReads()
             retryCount += 1
             if try attempt(step) { continue }
-            if !machine.disk.isStopped { try checkReads() }
+            if machine.disk.isStopped { return }
+            try checkReads()
+            // A refusal for want of space is not final: there is room now.
+            if !isEnding, kinds.allSatisfy({ $0 == .outOfSpace }) {
+                machine.disk.removeFaults()
+                if try attempt(step) { continue }
+                throw AnomalyFailure("refused, though there is room again")
+            }
+            // What needs no database that is open for writing can always be tried again.
+            if isOnce, database == nil { throw AnomalyFailure("failed twice for one fault") }
             return
         }
         stepName = "the end"
@@ -82,9 +96,12 @@ final class AnomalyRun {
     private func attempt(_ step: AnomalyWorkload.Step) throws -> Bool {
         do {
             try step.run(self)
-            if database != nil, !isEnding { for _ in 0..<step.backgroundJobs where !machine.scheduler.runOne() { break } }
+            if database != nil, !isEnding {
+                for _ in 0..<step.backgroundJobs where !machine.scheduler.runOne() { break }
+            }
             return !machine.disk.isStopped
         } catch let error as ApusError {
+            kinds.append(error.kind)
             errors.append("\(step.name): \(error.kind) \(error)")
             if errors.count > 4 { errors.removeFirst() }
             if machine.disk.isStopped { return false }
@@ -224,7 +241,11 @@ final class AnomalyRun {
         // The first call decides; another one finds nothing left to do.
         let isFirst = !isEnding
         isEnding = true
-        try database!.close()
+        let ended = Result(catching: { () throws(ApusError) in try database!.close() })
+        if machine.disk.openFileCount > 0, !machine.disk.isStopped {
+            throw AnomalyFailure("\(machine.disk.openFileCount) files are open after close")
+        }
+        try ended.get()
         if isFirst { durableSequence = lastSequence }
         try endProcess()
         machine.restart()

@@ -64,6 +64,10 @@ struct AnomalySweepTests {
         #expect(count(.remove, ".blob") > 0, "blob files are collected")
         #expect(count(.remove, ".table") > 10, "tables are compacted")
         #expect(count(.synchronize, ".log") > 20)
+        let journal = try run.database!.existingKeyspace("journal")
+        #expect(try journal.count() < run.keyspaces.first { $0.name == "journal" }!.allKeys.count, "FIFO drops tables")
+        let brief = run.keyspaces.first { $0.name == "brief" }!
+        #expect(try brief.handle.count() < brief.allKeys.count, "entries expire")
         _ = try AnomalyRecovery.check(run, AnomalyRecovery.Ending.allCases, losesCache: false)
         print("anomalies: the workload makes \(operations.count) calls")
     }
@@ -78,6 +82,7 @@ struct AnomalySweepTests {
         for number in Swift.stride(from: index * 7 % stride, to: total, by: stride)
         where number / stride % Self.partCount == sweep.part {
             let run = AnomalyRun()
+            run.isOnce = !sweep.isPersistent
             run.machine.disk.inject(sweep.fault.fault(at: number, isPersistent: sweep.isPersistent))
             do {
                 try run.run()

@@ -127,10 +127,12 @@ enum AnomalyWorkload {
     }
 
     private static let growth: [Step] =
-        [Step(name: "snapshot") { run in
-            let snapshot = try run.database!.snapshot()
-            run.snapshot = (snapshot, run.lastSequence, run.now)
-        }]
+        [
+            Step(name: "snapshot") { run in
+                let snapshot = try run.database!.snapshot()
+                run.snapshot = (snapshot, run.lastSequence, run.now)
+            }
+        ]
         + (0..<14).map { round($0, $0 % 3 == 0 ? .durable : .relaxed, jobs: $0 % 4) }
         + [
             look, Step(name: "release the snapshot") { $0.snapshot = nil },
@@ -159,7 +161,8 @@ enum AnomalyWorkload {
         commit(
             "commit to be replayed", .durable, jobs: 0,
             [("plain", .put(4, byteCount: 44)), ("large", .put(0, byteCount: 99)), ("counts", .merge(1, 9))]),
-        commit("relaxed commit", .relaxed, jobs: 0, [("plain", .deleteRange(9, 14)), ("brief", .put(2, byteCount: 8))]),
+        commit(
+            "relaxed commit", .relaxed, jobs: 0, [("plain", .deleteRange(9, 14)), ("brief", .put(2, byteCount: 8))]),
         Step(name: "kill") { $0.kill(nil) },
         Step(name: "open read-only") { try $0.readOnly() },
         Step(name: "salvage") { try $0.salvage() },

@@ -53,7 +53,8 @@ extension CorruptionSample {
             let disk = isReadOnly ? machine.disk : machine.disk.clone(seed: 33, clock: machine.clock)
             let scheduler = SimulatedScheduler(seed: 34, clock: machine.clock)
             defer { scheduler.shutDown() }
-            disk.inject(Fault(.fail(ErrorCode.inputOutput), on: [.read], times: nil) { $0.byteCount > Self.largestRead })
+            disk.inject(
+                Fault(.fail(ErrorCode.inputOutput), on: [.read], times: nil) { $0.byteCount > Self.largestRead })
             disk.inject(Fault(.fail(ErrorCode.inputOutput), skipping: Self.mostOperations, times: nil))
             defer { disk.removeFaults() }
             let environment = Environment(
@@ -94,7 +95,8 @@ extension CorruptionSample {
             readings[name] = reading
             if !reading.isComplete { isRefused = true }
         }
-        guard let index = legal.firstIndex(where: { state in readings.allSatisfy { $1.agrees(with: state[$0]!) } }) else {
+        guard let index = legal.firstIndex(where: { state in readings.allSatisfy { $1.agrees(with: state[$0]!) } })
+        else {
             let wrong = readings.filter { !$1.agrees(with: legal[0][$0]!) }.keys.sorted()
             throw CorruptionFailure("wrong data in \(wrong)")
         }

@@ -105,7 +105,9 @@ struct CorruptionMutation {
     private static func duplicateFile(
         _ name: String, _ bytes: [UInt8], _ sample: CorruptionSample, _ random: inout TestRandom
     ) -> CorruptionMutation? {
-        guard let file = FileName(name), let number = file.number, let dot = name.firstIndex(of: ".") else { return nil }
+        guard let file = FileName(name), let number = file.number, let dot = name.firstIndex(of: ".") else {
+            return nil
+        }
         let highest = sample.files.keys.compactMap { FileName($0)?.number }.max()!
         // Below, between and above the numbers in use.
         let copy = random.pick([UInt64(1), number + 1, highest + 1, highest + 7])

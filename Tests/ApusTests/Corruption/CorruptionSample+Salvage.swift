@@ -104,7 +104,9 @@ extension CorruptionSample {
         _ found: Contents, _ report: SalvageReport, _ mutation: CorruptionMutation, _ regions: [Region]
     ) throws {
         if legalStates(mutation.change).contains(found) { return }
-        guard !report.isComplete else { throw CorruptionFailure("the result is not what was there, and no loss is told") }
+        guard !report.isComplete else {
+            throw CorruptionFailure("the result is not what was there, and no loss is told")
+        }
         let isNaming = mutation.change.keys.contains { $0 == "CURRENT" || $0.hasSuffix(".manifest") }
         for (number, name) in ["plain", "large"].enumerated() {
             // Who does not know a keyspace's name calls it by its number.

@@ -62,7 +62,9 @@ final class CorruptionSample {
         for name in try machine.disk.list(Self.directory) where name != "LOCK" {
             files[name] = machine.disk.contents(of: path(name))
         }
-        for (name, copies) in older { older[name] = Set(copies).filter { $0 != files[name] }.sorted { $0.count < $1.count } }
+        for (name, copies) in older {
+            older[name] = Set(copies).filter { $0 != files[name] }.sorted { $0.count < $1.count }
+        }
     }
 
     func path(_ name: String) -> String { Self.directory + "/" + name }
@@ -169,7 +171,8 @@ final class CorruptionSample {
 
     private func noteFiles() {
         for path in machine.disk.filePaths where path.hasPrefix(Self.directory + "/") && !path.hasSuffix("LOCK") {
-            older[String(path.dropFirst(Self.directory.count + 1)), default: []].append(machine.disk.contents(of: path)!)
+            older[String(path.dropFirst(Self.directory.count + 1)), default: []].append(
+                machine.disk.contents(of: path)!)
         }
     }
 
@@ -184,7 +187,11 @@ final class CorruptionSample {
 
     private func set(_ change: CorruptionMutation.Change) {
         for (name, bytes) in change {
-            if let bytes { machine.disk.replaceContents(of: path(name), with: bytes) } else { machine.disk.delete(path(name)) }
+            if let bytes {
+                machine.disk.replaceContents(of: path(name), with: bytes)
+            } else {
+                machine.disk.delete(path(name))
+            }
         }
     }
 

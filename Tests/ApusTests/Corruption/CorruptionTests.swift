@@ -51,7 +51,8 @@ struct CorruptionTests {
             #expect(frames.reduce(0, +) == sample.commits.count && frames.allSatisfy { $0 > 2 }, "\(frames)")
             // A sample in which nothing could be shortened would not test what may be.
             let newest = sample.logs.last!
-            let zeroed = CorruptionMutation.Change(uniqueKeysWithValues: [(newest, [UInt8](repeating: 0, count: 4_096))])
+            let zeroed = CorruptionMutation.Change(uniqueKeysWithValues: [(newest, [UInt8](repeating: 0, count: 4_096))]
+            )
             #expect(sample.legalStates(zeroed).count == 2)
         }
     }
