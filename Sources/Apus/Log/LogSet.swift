@@ -1,7 +1,7 @@
 // The live segments of the write-ahead log: which one is written, when the next comes into use, which may go.
 //
 // Who may call what:
-// - the commit leader (one thread at a time): start, makeRoom, append, write, synchronize, rotate, close;
+// - the commit leader (one thread at a time): start, makeRoom, append, write, synchronize, rotate, close, abandon;
 // - any thread: prepareNext (a background job; the leader waits for it if it needs the result), needsPreparation,
 //   segments, release, retireReleased.
 // Locks: `next` is held while a segment is made, `retirement` while some go, the manifest's entries included; `shared`
@@ -191,13 +191,23 @@ final class LogSet: @unchecked Sendable {
         try synchronize()
         let end = figures(of: try current())
         writer?.close()
+        closeNext()
+        return end
+    }
+
+    /// Closes the files and leaves everything as it is, as a crash would.
+    func abandon() {
+        writer?.close()
+        closeNext()
+    }
+
+    private func closeNext() {
         next.withLock { next in
             try? next?.file.close()
             next = nil
             // A preparation may still be on its way to a thread: nobody would remove the file that it makes.
             isClosed = true
         }
-        return end
     }
 
     // MARK: - Preparing and releasing (any thread)

@@ -336,8 +336,8 @@ struct OpenDatabase {
             }
             names += keyspace.blobFiles.keys.filter { kept?.blobFiles[$0] == nil }.map { .blob($0) }
         }
-        for name in names {
-            try? engine.environment.fileSystem.remove(engine.path(name))
+        for path in names.map({ engine.path($0) }).sorted() {
+            try? engine.environment.fileSystem.remove(path)
         }
     }
 }
