@@ -22,7 +22,7 @@ struct FuzzTarget: Sendable {
 
     static let all: [FuzzTarget] = [
         .log, .manifest, .current, .edit, .batch, .block, .index, .filter, .table, .blob, .compression, .tuple, .jsonl,
-        .csv, .engine,
+        .csv, .database, .engine,
     ]
 
     static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }

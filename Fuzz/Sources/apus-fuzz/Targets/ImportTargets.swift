@@ -82,7 +82,8 @@ private typealias MakeReader = (ByteInput, ReaderPosition) throws -> any RecordR
 /// The records up to the end or the first that makes no sense, and the positions before each.
 private func read(_ position: ReaderPosition, _ make: MakeReader) -> (records: [ImportRecord], places: [ReaderPosition])? {
     do {
-        let reader = try make(ByteInput(path: TextFile.shared.path), position)
+        // Tiny pieces, so that every place of the text is an end of one.
+        let reader = try make(ByteInput(path: TextFile.shared.path, bufferByteCount: 7), position)
         var (records, places): ([ImportRecord], [ReaderPosition]) = ([], [reader.position])
         do {
             while let record = try reader.next() {
