@@ -23,10 +23,10 @@ extension FuzzTarget {
                 BlockEntry(key: Array("apple".utf8), trailer: 5 << 8 | 1, payload: [1, 2, 3]),
                 BlockEntry(key: Array("apple".utf8), trailer: 3 << 8 | 2, payload: []),
                 BlockEntry(key: Array("apple, a very long one".utf8), trailer: 9 << 8 | 1, payload: [4]),
-                BlockEntry(key: Array("application".utf8), trailer: 4 << 8 | 4, payload: .init(repeating: 0, count: 20)),
+                BlockEntry(key: Array("applied".utf8), trailer: 4 << 8 | 4, payload: [UInt8](repeating: 0, count: 20)),
             ]
-            let large = (0..<40).map {
-                BlockEntry(key: [0x6B, UInt8($0)], trailer: UInt64($0) << 8 | 1, payload: .init(repeating: 9, count: 8))
+            let large = (0..<40).map { number in
+                BlockEntry(key: [0x6B, number], trailer: UInt64(number) << 8 | 1, payload: [9, 9, 9, number])
             }
             return [
                 "small": [0] + built(entries), "large": [0] + built(large), "single": [0] + built([entries[2]]),

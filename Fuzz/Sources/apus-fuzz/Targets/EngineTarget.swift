@@ -7,7 +7,7 @@ extension FuzzTarget {
     static let engine = FuzzTarget(
         name: "engine",
         summary: "histories of every operation, with crashes, against the model",
-        maximumByteCount: 2048,
+        maximumByteCount: 1200,
         run: { bytes in
             TestRandom.input = [UInt8](bytes)
             let seed = UInt64(CRC32C.checksum(bytes))

@@ -17,7 +17,8 @@ extension FuzzTarget {
             }
         },
         seeds: {
-            let lines = #"{"key":"a\u00e9\ud83d\ude00","value":[1,{"b":-1.5e3}]}"# + "\n\n"
+            let lines =
+                #"{"key":"a\u00e9\ud83d\ude00","value":[1,{"b":-1.5e3}]}"# + "\n\n"
                 + #" { "keyHex" : "00fF" , "valueBase64":"AAECAw==" } "# + "\r\n" + #"{"value":null,"key":"x"}"#
             let objects = #"{"id":7,"name":"Ada \"\\\/\b\f\n\r\t","list":[[],{},true,false]}"# + "\n" + #"{"id":"b"}"#
             return [
@@ -80,7 +81,10 @@ private final class TextFile: Sendable {
 private typealias MakeReader = (ByteInput, ReaderPosition) throws -> any RecordReader
 
 /// The records up to the end or the first that makes no sense, and the positions before each.
-private func read(_ position: ReaderPosition, _ make: MakeReader) -> (records: [ImportRecord], places: [ReaderPosition])? {
+private func read(
+    _ position: ReaderPosition,
+    _ make: MakeReader
+) -> (records: [ImportRecord], places: [ReaderPosition])? {
     do {
         // Tiny pieces, so that every place of the text is an end of one.
         let reader = try make(ByteInput(path: TextFile.shared.path, bufferByteCount: 7), position)

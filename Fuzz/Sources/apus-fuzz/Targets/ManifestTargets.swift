@@ -170,7 +170,7 @@ private let sampleEdits: [VersionEdit] = {
         VersionEdit([.keyspaceCreated(2, name: "zwei", settings), .keyspaceChanged(1, settings)]),
         VersionEdit([.logDeleted(5), .logCreated(11, byteCount: 8192), .keyspaceDropped(2)]),
         VersionEdit([
-            .cleanClose(CleanClose(lastSequence: SequenceNumber(301), logNumber: 11, logByteCount: 640)),
+            .cleanClose(CleanClose(lastSequence: SequenceNumber(301), logNumber: 11, logByteCount: 640))
         ]),
     ]
 }()

@@ -106,14 +106,16 @@ private func expectRangeDeletions(_ deletions: [RangeDeletion]) throws(DecodingF
         try RangeDeletion.decodeAll(UnsafeRawBufferPointer(bytes))
     }
     expect(
-        again.count == deletions.count && zip(again, deletions).allSatisfy {
-            $0.start == $1.start && $0.end == $1.end && $0.sequence == $1.sequence
-        },
+        again.count == deletions.count
+            && zip(again, deletions).allSatisfy {
+                $0.start == $1.start && $0.end == $1.end && $0.sequence == $1.sequence
+            },
         "range deletions are decoded as they were encoded"
     )
     let set = RangeDeletions(deletions)
     for key in deletions.prefix(20).flatMap({ [$0.start, $0.end] }) {
-        let expected = deletions.filter { compareBytes($0.start, key) <= 0 && compareBytes(key, $0.end) < 0 }
+        let expected =
+            deletions.filter { compareBytes($0.start, key) <= 0 && compareBytes(key, $0.end) < 0 }
             .map(\.sequence).max() ?? .zero
         let found = key.withUnsafeBytes { set.newestSequence(covering: $0, atMost: .max) }
         expect(found == expected, "the newest range deletion of a key is found")

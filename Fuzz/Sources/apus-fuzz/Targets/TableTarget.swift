@@ -185,7 +185,8 @@ private let tableSeeds: @Sendable () -> [String: [UInt8]] = {
     let plain = table(TableWriterOptions(blockByteCount: 128, codec: .none), count: 20)
     return [
         "plain": [1] + key + plain, "untouched": [0] + key + plain,
-        "lz4": [5] + key + table(TableWriterOptions(blockByteCount: 400, codec: .lz4), count: 50, deletions: [deletion]),
+        "lz4": [5] + key
+            + table(TableWriterOptions(blockByteCount: 400, codec: .lz4), count: 50, deletions: [deletion]),
         "zstd": [9] + key + table(TableWriterOptions(blockByteCount: 600, codec: .zstd, keyspace: 2), count: 40),
         "many": [1] + key
             + table(TableWriterOptions(blockByteCount: 1, codec: .none, filterBitsPerKey: 4), count: 40),

@@ -55,7 +55,8 @@ private func runCompression(_ bytes: UnsafeRawBufferPointer) {
     if claimed <= 8 << 20 {
         var output = [UInt8](repeating: 0, count: max(claimed, 1))
         let isWhole = output.withUnsafeMutableBytes { output in
-            input.withUnsafeBytes { codec.decompress($0, into: UnsafeMutableRawBufferPointer(rebasing: output[..<claimed])) }
+            let target = UnsafeMutableRawBufferPointer(rebasing: output[..<claimed])
+            return input.withUnsafeBytes { codec.decompress($0, into: target) }
         }
         expect(!isWhole || canExpand, "\(input.count) bytes of \(codec) that stand for \(claimed) may do so")
     } else if canExpand {
