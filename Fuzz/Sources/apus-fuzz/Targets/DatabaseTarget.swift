@@ -1,7 +1,7 @@
 // A whole database whose files were changed at rest: opened, used, opened again, salvaged. Where nobody made the
 // checksums fit, what is read is what was written, or an error: never anything else, and never silently less.
 //
-// number of changes: u8 │ per change: kind u8 │ file u8 │ details (see `change`)
+// flags: u8 (15 = number of changes, 128 = salvage too) │ per change: kind u8 │ file u8 │ details (see `change`)
 
 import ApusIO
 import ApusSimulation
@@ -29,6 +29,8 @@ private struct Original: Sendable {
     let disk: SimulatedDisk
     let names: [String]
     let contents: Contents
+    /// Without the last commit: nothing came after it that could tell a damaged one from a torn one.
+    let earlierContents: Contents
     /// Of the manifest, where the next edit would stand and which it would be.
     let editOffset: Int
     let editOrdinal: UInt64
@@ -48,7 +50,7 @@ private struct Original: Sendable {
 
     private init() {
         var machine = Simulation(seed: 11)
-        contents = must("make the database") {
+        (earlierContents, contents) = must("make the database") {
             let database = try Database.open(
                 at: FuzzDisk.directory, options: Self.options, environment: machine.environment)
             let plain = try database.keyspace("plain", options: KeyspaceOptions(compression: .lz4ThenZstd))
@@ -62,8 +64,10 @@ private struct Original: Sendable {
                 if number % 30 == 29 { try database.flush() }
             }
             machine.scheduler.runAll()
-            let snapshot = try database.snapshot()
-            return try readAll(database) { try snapshot.entries(in: $0) }
+            for number in 0..<6 { try plain.put("log \(number)", [UInt8](repeating: 7, count: 20 + number)) }
+            let earlier = try readAll(database) { try $0.entries() }
+            try plain.put("log 6", "last")
+            return (earlier, try readAll(database) { try $0.entries() })
         }
         // Killed, so that the log has something to say, and the manifest is one that may go on.
         machine.restart()
@@ -99,11 +103,14 @@ private struct DatabaseCase {
     private let disk: SimulatedDisk
     /// Somebody wrote what was never ours and made the checksums fit.
     private var isForged = false
+    private let isSalvaged: Bool
 
     init(_ bytes: UnsafeRawBufferPointer) {
         var source = ByteSource(bytes)
         disk = Original.shared.disk.clone(seed: 3)
-        for _ in 0..<source.below(5) { change(&source) }
+        let flags = source.byte()
+        isSalvaged = flags & 128 != 0
+        for _ in 0..<(flags & 15) { change(&source) }
     }
 
     private var environment: Environment {
@@ -185,7 +192,7 @@ private struct DatabaseCase {
     // MARK: - Use
 
     mutating func run() {
-        salvage()
+        if isSalvaged { salvage() }
         for _ in 0..<2 {
             use()
             machine.scheduler.shutDown()
@@ -196,8 +203,13 @@ private struct DatabaseCase {
 
     private func salvage() {
         do throws(ApusError) {
-            _ = try Database.salvage(
+            let report = try Database.salvage(
                 from: FuzzDisk.directory, to: "/salvaged", options: Original.options, environment: environment)
+            let salvaged = try Database.open(at: "/salvaged", options: Original.options, environment: environment)
+            defer { try? salvaged.close() }
+            let found = try? readAll(salvaged) { try $0.entries() }
+            expect(isForged || found != nil, "what was salvaged can be read")
+            if let found, !isForged, report.isComplete { expectOriginal(found) }
         } catch {}
     }
 
@@ -223,10 +235,14 @@ private struct DatabaseCase {
     }
 
     private func expectOriginal(_ found: Contents) {
-        let original = Original.shared.contents
-        for (name, entries) in original {
-            expect(found[name] == entries, "keyspace \(name) holds what was written, or an error says why not")
-        }
+        let original = Original.shared
+        // Made by this fuzzer, if the process ended before it was dropped again.
+        var found = found
+        if found["another"] == [] { found["another"] = nil }
+        expect(
+            found == original.contents || found == original.earlierContents,
+            "a database holds what was written, or an error says why not"
+        )
     }
 
     /// Everything that follows from figures in the manifest. Leaves the contents as they are.
@@ -255,8 +271,8 @@ private let databaseSeeds: @Sendable () -> [String: [UInt8]] = {
     var seeds: [String: [UInt8]] = ["sound": [0]]
     for file in 0..<count {
         seeds["flip-\(file)"] = [1, 0, UInt8(file), 100, 0, 1]
-        seeds["cut-\(file)"] = [1, 1, UInt8(file), 100, 0]
-        seeds["forge-\(file)"] = [1, 8, UInt8(file), 90, 0, 4]
+        seeds["cut-\(file)"] = [129, 1, UInt8(file), 100, 0]
+        seeds["forge-\(file)"] = [129, 8, UInt8(file), 90, 0, 4]
     }
     seeds["swap"] = [1, 3, 2, 0, 0, 3]
     seeds["zero"] = [1, 4, 1, 64, 0]

@@ -63,7 +63,9 @@ private final class TextFile: Sendable {
     private let descriptor: Int32
 
     private init() {
-        var template = Array("/tmp/apus-fuzz-XXXXXX".utf8CString)
+        // In memory where there is such a place: disks are slow about files that are emptied again and again.
+        let folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+        var template = Array("\(folder)/apus-fuzz-XXXXXX".utf8CString)
         descriptor = mkstemp(&template)
         expect(descriptor >= 0, "a temporary file can be made")
         // Nothing is left behind, however the process ends.
