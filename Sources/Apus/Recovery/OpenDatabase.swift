@@ -87,6 +87,11 @@ struct OpenDatabase {
             opening = OpenDatabase(
                 directory, options, environment, lock, ownsScheduler: ownsScheduler, content: nil)
         case .database(let recovered):
+            guard recovered.nextFileNumber < FileName.numberLimit / 2 else {
+                throw .corruption(
+                    "the manifest leaves no numbers for new files: \(recovered.nextFileNumber) is the next",
+                    file: directory)
+            }
             opening = OpenDatabase(
                 directory, options, environment, lock, ownsScheduler: ownsScheduler, content: recovered)
             try opening.recover()
