@@ -67,4 +67,30 @@ struct FuzzRegressionTests {
             expectError(kind) { _ = try fixture.open().keyspace("b") }
         }
     }
+
+    @Test("entries out of order, as a damaged table under right checksums has them, are an error when they are merged")
+    func entriesOutOfOrder() throws {
+        let error = expectError(.corruption) {
+            _ = try TableFixture().write([TableEntry([2], 1, [9]), TableEntry([1], 2, [9])])
+        }
+        #expect(error?.message.contains("out of order") == true)
+    }
+
+    @Test("verification finds a key whose head in the block is not its own, so that no search finds it")
+    func headOfAnotherKey() throws {
+        let builder = BlockBuilder()
+        for key: [UInt8] in [[1, 2], [3, 4]] { key.withUnsafeBytes { builder.add($0, 1 << 8 | 1, $0) } }
+        var output = RawBuffer(capacity: 256)
+        builder.finish(into: &output)
+        // Behind the two bytes of the first key.
+        let first = output.base + BlockFormat.headsOffset(prefixCount: 0) + 8
+        for (hasHead, byte) in [(true, UInt8(0)), (false, 1)] {
+            first.storeBytes(of: byte, as: UInt8.self)
+            let block = Block(validated: UnsafeRawPointer(output.base))
+            for (rank, key) in [[UInt8](arrayLiteral: 1, 2), [3, 4]].enumerated() {
+                let isTouched = block.order.node(rank: rank) == 2
+                #expect(block.hasHead(of: key, rank: rank) == (hasHead || !isTouched))
+            }
+        }
+    }
 }
