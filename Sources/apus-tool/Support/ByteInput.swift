@@ -71,6 +71,19 @@ final class ByteInput {
         try fill() ? buffer[start..<end] : []
     }
 
+    /// Whether these bytes come next. A pipe may deliver them one at a time.
+    func starts(with bytes: [UInt8]) throws -> Bool {
+        guard try fill() else { return false }
+        while end - start < bytes.count, end < buffer.count {
+            let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + end, $0.count - end) }
+            if count < 0, errno == EINTR { continue }
+            if count < 0 { throw Failure.system("cannot read \(name)") }
+            if count == 0 { break }
+            end += count
+        }
+        return buffer[start..<end].starts(with: bytes)
+    }
+
     /// Goes past bytes that `peekBytes` has shown.
     func consume(_ count: Int) {
         precondition(count <= end - start, "only bytes that were seen can be consumed")
