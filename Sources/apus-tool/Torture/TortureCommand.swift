@@ -32,7 +32,7 @@ struct TortureCommand: ParsableCommand {
     @Option(help: "Threads that write, up to \(TortureWorkload.threadRange.upperBound).")
     var threads = 4
     @Option(help: "Databases that are tortured side by side; one if the file system is filled.")
-    var databases = 2
+    var databases = 4
     @Flag(help: "Print the verdict as one JSON object.")
     var json = false
     @Flag(help: "Leave the database in the directory even if nothing was found.")
