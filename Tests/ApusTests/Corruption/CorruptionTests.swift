@@ -68,7 +68,7 @@ struct CorruptionTests {
             let bytes = sample.files[name]!
             // The zeros behind the end of a log or manifest are many and alike.
             let used = (bytes.lastIndex { $0 != 0 } ?? 0) + 1
-            let positions = Array(0..<used) + Array(stride(from: used, to: bytes.count, by: isFullSweep ? 7 : 701))
+            let positions = Array(0..<used) + Array(stride(from: used, to: bytes.count, by: isFullSweep ? 1 : 701))
             let step = isFullSweep || bytes.count < 120 ? 1 : 41
             for number in Swift.stride(from: index % step, to: positions.count, by: step) {
                 let position = positions[number]
