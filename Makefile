@@ -7,13 +7,16 @@ SHELL := /bin/bash
 
 SWIFT ?= swift
 # One list of what is formatted and linted; folders that do not exist yet are left out.
-SOURCES := $(wildcard Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests)
+SOURCES := $(wildcard Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests \
+	Fuzz/Package.swift Fuzz/Sources)
+# How long each fuzzer runs.
+SECONDS ?= 60
 # Warnings of this package are errors wherever we build it ourselves.
 STRICT := APUS_STRICT=1
 # A crash in a test that expects one would otherwise spend seconds on a backtrace.
 RUN := SWIFT_BACKTRACE=enable=no
 
-.PHONY: help setup build demo test lint format sanitize coverage sabotage bench docs clean
+.PHONY: help setup build demo test lint format sanitize torture fuzz coverage sabotage bench docs clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
@@ -42,6 +45,12 @@ sanitize: setup ## Runs the tests under ThreadSanitizer, then AddressSanitizer
 	@.ci/sanitize thread
 	@.ci/sanitize address
 
+torture: setup ## Simulated crashes, failing calls, damage, and processes killed on a real disk
+	@.ci/torture
+
+fuzz: setup ## Fuzzes every decoder and the engine, SECONDS= each (60)
+	@Fuzz/run $(SECONDS)
+
 coverage: setup ## Line coverage of the engine by folder; fails below 90 %
 	@.ci/coverage 90
 
@@ -56,4 +65,4 @@ docs: setup ## Builds the documentation into .build/documentation
 	    --target Apus --output-path .build/documentation
 
 clean: ## Removes build output and the demo's work directory
-	rm -rf .build .build-* Benchmarks/.build demo-work
+	rm -rf .build .build-* Benchmarks/.build Fuzz/.build demo-work

@@ -298,13 +298,16 @@ enum Syscalls {
 
     static func list(_ path: String) throws(IOError) -> [String] {
         try check(path, .list)
-        guard let stream = opendir(path) else { throw IOError(.list, path: path, code: errno) }
+        var opened = opendir(path)
+        while opened == nil, errno == EINTR { opened = opendir(path) }
+        guard let stream = opened else { throw IOError(.list, path: path, code: errno) }
         defer { closedir(stream) }
         var names: [String] = []
         while true {
             errno = 0
             guard let entry = readdir(stream) else {
                 // The end of the directory and an error look the same but for `errno`.
+                if errno == EINTR { continue }
                 if errno != 0 { throw IOError(.list, path: path, code: errno) }
                 return names
             }

@@ -159,6 +159,12 @@ struct DiskState: Sendable {
         return node
     }
 
+    /// A handle is given back.
+    mutating func release(_ node: Int) {
+        guard let count = openCounts[node] else { return }
+        openCounts[node] = count > 1 ? count - 1 : nil
+    }
+
     mutating func createDirectory(_ path: String) throws(IOError) {
         if node(at: path) != nil { throw IOError(.createDirectory, path: path, code: ErrorCode.alreadyExists) }
         names.addDirectory(addNode(at: try place(of: path, .createDirectory)))

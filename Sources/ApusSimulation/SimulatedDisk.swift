@@ -84,8 +84,11 @@ public final class SimulatedDisk: FileSystem {
     public func open(_ path: String, _ mode: FileMode) throws(IOError) -> any File {
         let (node, generation) = try perform(.open, path, isMutation: mode == .create) {
             state,
-            _ throws(IOError) -> (Int, Int) in
-            (try state.open(path, mode), state.generation)
+            effect throws(IOError) -> (Int, Int) in
+            let node = try state.open(path, mode)
+            // Whoever gets an error has no handle that could be closed.
+            if case .failAfterwards = effect { state.release(node) }
+            return (node, state.generation)
         }
         return SimulatedFile(
             disk: self,
@@ -140,8 +143,10 @@ public final class SimulatedDisk: FileSystem {
     public func lock(_ path: String, exclusive: Bool, holder: String) throws(IOError) -> any FileLock {
         let (node, generation) = try perform(.lock, path, isMutation: exclusive) {
             state,
-            _ throws(IOError) -> (Int?, Int) in
-            (try state.lock(path, exclusive: exclusive, holder: holder), state.generation)
+            effect throws(IOError) -> (Int?, Int) in
+            let node = try state.lock(path, exclusive: exclusive, holder: holder)
+            if case .failAfterwards = effect, let node { state.unlock(node) }
+            return (node, state.generation)
         }
         return SimulatedLock(disk: self, node: node, generation: generation)
     }

@@ -25,8 +25,7 @@ final class SimulatedFile: File {
     private func release() {
         if isClosed.exchange(true, ordering: .relaxed) { return }
         disk.state.withLock { state in
-            guard state.generation == generation, let count = state.openCounts[node] else { return }
-            state.openCounts[node] = count > 1 ? count - 1 : nil
+            if state.generation == generation { state.release(node) }
         }
     }
 

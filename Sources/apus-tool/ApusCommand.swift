@@ -15,7 +15,7 @@ struct ApusCommand: ParsableCommand {
         subcommands: [
             DemoCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self, ScanCommand.self,
             CountCommand.self, ImportCommand.self, ExportCommand.self, KeyspacesCommand.self, StatsCommand.self,
-            VerifyCommand.self, CompactCommand.self, SalvageCommand.self, DumpCommand.self,
+            VerifyCommand.self, CompactCommand.self, SalvageCommand.self, DumpCommand.self, TortureCommand.self,
         ]
     )
 }

@@ -35,6 +35,73 @@ import Musl
         }
     }
 
+    /// What one call of a transfer does in the sweep below.
+    private enum Outcome: CaseIterable {
+        case nothing, one, three, all, interrupted, failed, full, overQuota, tooMany
+
+        var code: Int32? {
+            switch self {
+            case .interrupted: EINTR
+            case .failed: EIO
+            case .full: ENOSPC
+            case .overQuota: EDQUOT
+            case .tooMany: EMFILE
+            default: nil
+            }
+        }
+
+        func count(_ rest: Int) -> Int {
+            switch self {
+            case .one: min(1, rest)
+            case .three: min(3, rest)
+            case .all: rest
+            default: 0
+            }
+        }
+    }
+
+    @Test func everySequenceOfShortInterruptedAndFailingCallsEndsAsItShould() {
+        let (length, byteCount) = (4, 8)
+        let outcomes = Outcome.allCases
+        for number in 0..<(0..<length).reduce(1, { product, _ in product * outcomes.count }) {
+            var rest = number
+            let sequence = (0..<length).map { _ in
+                defer { rest /= outcomes.count }
+                return outcomes[rest % outcomes.count]
+            }
+            // What must come of it.
+            var (expected, code) = (0, Int32(0))
+            for outcome in sequence + [.all] where expected < byteCount {
+                if outcome == .interrupted { continue }
+                if let failure = outcome.code {
+                    code = failure
+                    break
+                }
+                if outcome == .nothing { break }
+                expected += outcome.count(byteCount - expected)
+            }
+            var (calls, transferred) = (0, 0)
+            let result = Result(catching: { () throws(IOError) in
+                try Syscalls.transferring(.write, "f", byteCount: byteCount) { done, rest in
+                    let outcome = calls < sequence.count ? sequence[calls] : .all
+                    calls += 1
+                    #expect(done == transferred && rest == byteCount - done)
+                    if let code = outcome.code {
+                        errno = code
+                        return -1
+                    }
+                    transferred += outcome.count(rest)
+                    return outcome.count(rest)
+                }
+            })
+            switch result {
+            case .success(let done): #expect(done == expected && code == 0, "\(sequence)")
+            case .failure(let error):
+                #expect(error.code == code && transferred == expected, "\(sequence)")
+            }
+        }
+    }
+
     @Test func aTransferOfNothingEndsIt() throws {
         var calls = 0
         let done = try Syscalls.transferring(.read, "f", byteCount: 10) { _, _ in

@@ -86,6 +86,19 @@ import Testing
         try #expect(tool.run("import", "t.apus", "t.csv", "--key-field", "id").code == 1)
     }
 
+    @Test func aByteOrderMarkMayComeByteByByte() throws {
+        let tool = try Tool()
+        let pieces = ["\\357", "\\273", "\\277key,value\\nk,v\\n"].map {
+            "printf '\($0)'; apus --version >/dev/null 2>&1"
+        }
+        let line = "{ \(pieces.joined(separator: "; ")); } | apus import --create b.apus - --format csv"
+        try #expect(tool.shell(line).code == 0)
+        try #expect(tool.run("get", "b.apus", "k").text == "v")
+        let bare = "printf '1,x\\n2,y\\n' | apus import b.apus - --format csv --no-header -k bare"
+        try #expect(tool.shell(bare).code == 0)
+        try #expect(tool.run("scan", "b.apus", "-k", "bare").lines.count == 2)
+    }
+
     /// Once the error was lost when the refused record began a batch, and thousands of records with it.
     @Test(arguments: [0, 1, 2_500])
     func aRecordThatCannotBeStoredEndsTheImport(before: Int) throws {

@@ -86,12 +86,12 @@ import Testing
             return try scanner.object()
         }
         try #expect(fields("{}").isEmpty)
-        let parsed = try fields(#" { "a\t\u00e9\ud83d\ude00" : [1, "}", {"b": -1.5e3}] , "c":true } "#)
+        let parsed = try fields(#" { "a\t\u00e9\ud83d\ude00" : [1, "}", {"b": -1.5e3, "d": 1E+2}] , "c":true } "#)
         #expect(parsed.map { String(decoding: $0.name, as: UTF8.self) } == ["a\té😀", "c"])
-        #expect(parsed[0].value == .other(Array(#"[1, "}", {"b": -1.5e3}]"#.utf8)[...]))
+        #expect(parsed[0].value == .other(Array(#"[1, "}", {"b": -1.5e3, "d": 1E+2}]"#.utf8)[...]))
         let nonsense = [
             "", "[]", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":nul}", "{\"a\":+1}", "{\"a\":0x10}",
-            "{\"a\":inf}",
+            "{\"a\":inf}", "{\"a\":01}", "{\"a\":.5}", "{\"a\":1.}", "{\"a\":-}", "{\"a\":1e}",
             "{\"a\":\"\\x\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\n\"}", "{\"a\":1} x",
             "{\"a\":[1}",
             "{\"a\":\"x", "{\"a\":\"\\", "{\"a\":" + String(repeating: "[", count: 100_000),

@@ -60,14 +60,18 @@ final class Tool {
         try run(["-c", "apus() { '\(try Self.executable().path)' \"$@\"; }; \(line)"], program: "/bin/sh")
     }
 
-    /// Starts an import and kills it as soon as it has reported progress.
-    func runAndKill(_ arguments: String...) throws {
+    /// Starts a command and kills it: when `isReady`, or as soon as it has reported progress.
+    func runAndKill(_ arguments: String..., when isReady: (() throws -> Bool)? = nil) throws {
         let process = try makeProcess(arguments)
         let pipe = Pipe()
         process.standardError = pipe
         process.standardOutput = FileHandle.nullDevice
         try process.run()
-        _ = pipe.fileHandleForReading.availableData
+        if let isReady {
+            while try process.isRunning && !isReady() { usleep(1_000) }
+        } else {
+            _ = pipe.fileHandleForReading.availableData
+        }
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }

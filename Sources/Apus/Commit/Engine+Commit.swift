@@ -92,7 +92,7 @@ extension Engine {
                 needs[tree.id]!.byteCount += item.batch.byteCount
             }
         }
-        for need in needs.values {
+        for need in needs.values.sorted(by: { $0.tree.id < $1.tree.id }) {
             try makeRoom(in: need.tree, forEntries: need.entries, byteCount: need.byteCount)
         }
     }
@@ -222,7 +222,7 @@ extension Engine {
     private func weighMemtables() {
         let trees = structure.withLock { structure in
             weigh(structure)
-            return structure.trees.values.map(\.tree)
+            return structure.orderedTrees.map(\.tree)
         }
         let total = trees.reduce(0) { $0 + $1.active.byteCount }
         if total > tuning.writeBufferByteCount,

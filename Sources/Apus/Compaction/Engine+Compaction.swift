@@ -266,7 +266,7 @@ extension Engine {
             }
         }
         let damaged = structure.withLock { structure in
-            structure.trees.values.first { (tree == nil || $0.tree === tree!) && $0.compactionError != nil }
+            structure.orderedTrees.first { (tree == nil || $0.tree === tree!) && $0.compactionError != nil }
         }
         if let error = damaged?.compactionError { throw error }
     }

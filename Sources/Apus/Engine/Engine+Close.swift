@@ -24,6 +24,8 @@ extension Engine {
         do throws(ApusError) {
             try closeFiles()
         } catch {
+            // Whoever keeps the database that could not be closed keeps no file of it open.
+            committer.log?.abandon()
             manifest.withLock { manifest in
                 manifest?.abandon()
                 manifest = nil
@@ -58,7 +60,7 @@ extension Engine {
     /// it.
     private func flushEverything() throws(ApusError) -> Bool {
         do {
-            for state in structure.withLock({ Array($0.trees.values) }) {
+            for state in structure.withLock({ $0.orderedTrees }) {
                 if !state.tree.active.isEmpty { seal(state.tree, flushing: false) }
                 try flush(state.tree.id)
             }

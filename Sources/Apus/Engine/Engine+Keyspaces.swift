@@ -28,7 +28,10 @@ extension Engine {
             guard let writer = manifest else { throw ApusError(.closed, "the database is closed") }
             // Another thread may have made it since the look outside the lock.
             if let existing = structure.withLock({ $0.tree(named: name)?.tree }) { return existing }
-            let id = structure.withLock { structure in
+            let id = try structure.withLock { (structure) throws(ApusError) -> UInt32 in
+                guard structure.nextKeyspaceID < UInt32.max else {
+                    throw ApusError(.failed, "all numbers of keyspaces are used up")
+                }
                 defer { structure.nextKeyspaceID += 1 }
                 return structure.nextKeyspaceID
             }

@@ -81,6 +81,12 @@ final class Engine: Sendable {
         link.engine = self
     }
 
+    deinit {
+        // What was retired since the last collection refers to tables, and they to the domain that holds it: without
+        // this an engine whose opening failed would never be freed.
+        epochs.collect()
+    }
+
     var logger: Logger { options.logger }
 
     func path(_ name: FileName) -> String { name.path(in: directory) }

@@ -30,7 +30,8 @@ final class ObsoleteFiles: Sendable {
     func removePending() {
         let paths = pending.withLock { paths in
             defer { paths = [] }
-            return paths
+            // Files are let go in no particular order, but a seed has to repeat its history.
+            return paths.sorted()
         }
         for path in paths { try? fileSystem.remove(path) }
     }

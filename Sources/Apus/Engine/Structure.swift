@@ -17,6 +17,10 @@ struct Structure {
     /// Number of the last `compact(range)`.
     var lastRequestID: UInt64 = 0
 
+    /// The keyspaces in the order of their ids. A dictionary's own order is another one in every instance, and nothing
+    /// that reaches the disk may depend on it: a seed has to repeat its history.
+    var orderedTrees: [TreeState] { trees.values.sorted { $0.tree.id < $1.tree.id } }
+
     func tree(named name: String) -> TreeState? {
         trees.values.first { $0.tree.name == name }
     }

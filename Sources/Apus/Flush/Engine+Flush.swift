@@ -168,7 +168,7 @@ extension Engine {
             CommitRequest(
                 .exclusive { () throws(ApusError) in
                     try self.health.check()
-                    for tree in self.structure.withLock({ $0.trees.values.map(\.tree) }) where !tree.active.isEmpty {
+                    for tree in self.structure.withLock({ $0.orderedTrees.map(\.tree) }) where !tree.active.isEmpty {
                         try self.synchronizeBeforeSealing(tree)
                         self.seal(tree)
                     }

@@ -1,7 +1,7 @@
 // The live segments of the write-ahead log: which one is written, when the next comes into use, which may go.
 //
 // Who may call what:
-// - the commit leader (one thread at a time): start, makeRoom, append, write, synchronize, rotate, close;
+// - the commit leader (one thread at a time): start, makeRoom, append, write, synchronize, rotate, close, abandon;
 // - any thread: prepareNext (a background job; the leader waits for it if it needs the result), needsPreparation,
 //   segments, release, retireReleased.
 // Locks: `next` is held while a segment is made, `retirement` while some go, the manifest's entries included; `shared`
@@ -26,8 +26,8 @@ struct LogSegment: Sendable, Hashable {
     var lastSequence: SequenceNumber
 }
 
-/// `@unchecked Sendable`: `writer`, `failure` and `lastSequence` belong to the commit leader alone, everything else is
-/// immutable or behind a lock.
+/// `@unchecked Sendable`: `writer`, `failure` and `lastSequence` belong to the commit leader alone, `isClosed` is touched
+/// with `next` held, everything else is immutable or behind a lock.
 final class LogSet: @unchecked Sendable {
     struct Configuration: Sendable {
         var directory: String
@@ -53,6 +53,8 @@ final class LogSet: @unchecked Sendable {
     private let register: @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
     private let unregister: @Sendable ([FileNumber]) throws(ApusError) -> Void
     private let next = Monitor<PreparedSegment?>(nil)
+    /// No segment is made any more. Guarded by `next`.
+    private var isClosed = false
     private let retirement = Monitor(())
     private let shared = Monitor(Shared())
     private var writer: LogWriter?
@@ -189,11 +191,23 @@ final class LogSet: @unchecked Sendable {
         try synchronize()
         let end = figures(of: try current())
         writer?.close()
+        closeNext()
+        return end
+    }
+
+    /// Closes the files and leaves everything as it is, as a crash would.
+    func abandon() {
+        writer?.close()
+        closeNext()
+    }
+
+    private func closeNext() {
         next.withLock { next in
             try? next?.file.close()
             next = nil
+            // A preparation may still be on its way to a thread: nobody would remove the file that it makes.
+            isClosed = true
         }
-        return end
     }
 
     // MARK: - Preparing and releasing (any thread)
@@ -204,7 +218,7 @@ final class LogSet: @unchecked Sendable {
     /// Makes the next segment ahead of time, registers it, and keeps it for `rotate`. Does nothing if there is one.
     func prepareNext() throws(ApusError) {
         try next.withLock { (next) throws(ApusError) in
-            if next == nil { next = try makeNext(needing: 0) }
+            if next == nil && !isClosed { next = try makeNext(needing: 0) }
         }
     }
 

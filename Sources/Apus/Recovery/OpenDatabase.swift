@@ -87,6 +87,11 @@ struct OpenDatabase {
             opening = OpenDatabase(
                 directory, options, environment, lock, ownsScheduler: ownsScheduler, content: nil)
         case .database(let recovered):
+            guard recovered.nextFileNumber < FileName.numberLimit / 2 else {
+                throw .corruption(
+                    "the manifest leaves no numbers for new files: \(recovered.nextFileNumber) is the next",
+                    file: directory)
+            }
             opening = OpenDatabase(
                 directory, options, environment, lock, ownsScheduler: ownsScheduler, content: recovered)
             try opening.recover()
@@ -336,8 +341,8 @@ struct OpenDatabase {
             }
             names += keyspace.blobFiles.keys.filter { kept?.blobFiles[$0] == nil }.map { .blob($0) }
         }
-        for name in names {
-            try? engine.environment.fileSystem.remove(engine.path(name))
+        for path in names.map({ engine.path($0) }).sorted() {
+            try? engine.environment.fileSystem.remove(path)
         }
     }
 }

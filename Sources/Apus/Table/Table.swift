@@ -65,7 +65,7 @@ final class Table: Sendable {
             table.deallocate()
         }
         loading.withLock { deletions in
-            if deletions != nil { context.cache.charge(-rangeDeletionCharge) }
+            if let deletions { context.cache.charge(-Self.rangeDeletionCharge(deletions)) }
         }
         file.close()
         if isObsolete.load(ordering: .acquiring) { context.onObsolete(metadata.number) }
@@ -280,7 +280,7 @@ final class Table: Sendable {
         return try loading.withLock { loaded throws(ApusError) -> RangeDeletions in
             if let loaded { return loaded }
             let deletions = RangeDeletions(try readRangeDeletions())
-            context.cache.charge(rangeDeletionCharge)
+            context.cache.charge(Self.rangeDeletionCharge(deletions))
             loaded = deletions
             return deletions
         }
@@ -299,5 +299,5 @@ final class Table: Sendable {
     }
 
     /// What they cost in memory, roughly: two keys and their arrays each.
-    private var rangeDeletionCharge: Int { Int(clamping: metadata.rangeDeletionCount) * 160 }
+    private static func rangeDeletionCharge(_ deletions: RangeDeletions) -> Int { deletions.count * 160 }
 }

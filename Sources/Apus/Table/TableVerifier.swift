@@ -86,6 +86,9 @@ private struct TableVerifier {
                 last = nil
             }
             let separator = IndexSeparator(root, rank: partition)
+            if !separator.hasItsHead {
+                report(reader.corruption("root separator \(partition) has the head of another key", at: handle.offset))
+            }
             if let last, !separator.isAtOrAfter(last) {
                 report(
                     reader.corruption("root separator \(partition) sorts before its partition's end", at: handle.offset)
@@ -121,6 +124,9 @@ private struct TableVerifier {
                 last = nil
             }
             let separator = IndexSeparator(leaf, rank: rank)
+            if !separator.hasItsHead {
+                report(reader.corruption("a separator has the head of another key", at: partition.leaf.offset))
+            }
             if let last, !separator.isAtOrAfter(last) {
                 report(reader.corruption("a separator sorts before its block's end", at: handle.offset))
             }
@@ -149,6 +155,9 @@ private struct TableVerifier {
             }
             if rank == 0, let separatorBefore, separatorBefore.isAtOrAfter((key, entry.trailer)) {
                 report(reader.corruption("a block begins before the separator in front of it", at: handle.offset))
+            }
+            if !block.hasHead(of: key, rank: rank) {
+                report(reader.corruption("entry \(rank) of a block has the head of another key", at: handle.offset))
             }
             if let filter, !filter.mayContain(key.withUnsafeBytes { KeyHash.of($0) }) {
                 report(reader.corruption("the filter denies entry \(rank) of a block", at: handle.offset))
@@ -218,10 +227,12 @@ private struct TableVerifier {
 private struct IndexSeparator {
     private let key: [UInt8]
     private let trailer: Trailer
+    let hasItsHead: Bool
 
     init(_ block: Block, rank: Int) {
         let entry = block.entry(node: block.order.node(rank: rank))
         key = block.key(of: entry, rank: rank)
+        hasItsHead = block.hasHead(of: key, rank: rank)
         trailer = entry.trailer
     }
 
@@ -238,5 +249,10 @@ extension Block {
         Swift.withUnsafeBytes(of: head) { key.append(contentsOf: $0.prefix(min(8, entry.restCount))) }
         key.append(contentsOf: UnsafeRawBufferPointer(start: entry.suffix, count: entry.suffixCount))
         return key
+    }
+
+    /// Whether searches find the entry: a head is also what a short key does not reach, which must be zeros.
+    func hasHead(of key: [UInt8], rank: Int) -> Bool {
+        key.withUnsafeBytes { keyHead($0, from: prefixCount) } == head(node: order.node(rank: rank))
     }
 }

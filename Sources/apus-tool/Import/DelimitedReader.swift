@@ -17,6 +17,8 @@ final class DelimitedReader: RecordReader {
     private let keyColumn: Int
     private let valueColumn: Int?
     private let hasHeader: Bool
+    /// The row that told how many columns there are, where it is data, too.
+    private var firstRow: [[UInt8]]?
     private(set) var position: ReaderPosition
 
     init(_ input: ByteInput, delimiter: UInt8, _ choice: ColumnChoice, from position: ReaderPosition) throws {
@@ -25,7 +27,6 @@ final class DelimitedReader: RecordReader {
         self.position = ReaderPosition()
         hasHeader = choice.hasHeader
         try input.skipByteOrderMark()
-        let start = input.offset
         guard let first = try Self.row(input, delimiter, number: 1) else {
             (header, keyColumn, valueColumn) = ([], 0, nil)
             return
@@ -46,11 +47,10 @@ final class DelimitedReader: RecordReader {
         if position.records > 0 {
             try input.skip(to: position.offset)
             self.position = position
-        } else if !choice.hasHeader {
-            try input.skip(to: start)
-            self.position.offset = start
-        } else {
+        } else if choice.hasHeader {
             self.position.offset = input.offset
+        } else {
+            firstRow = first
         }
     }
 
@@ -68,7 +68,8 @@ final class DelimitedReader: RecordReader {
 
     func next() throws -> ImportRecord? {
         guard !header.isEmpty else { return nil }
-        while let row = try Self.row(input, delimiter, number: position.records + 1) {
+        while let row = try firstRow ?? Self.row(input, delimiter, number: position.records + 1) {
+            firstRow = nil
             // A blank line is no row, unless rows have one field.
             if row == [[]], header.count > 1 {
                 position.offset = input.offset

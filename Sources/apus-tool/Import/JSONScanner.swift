@@ -82,13 +82,33 @@ struct JSONScanner {
     private mutating func skipLiteral() throws {
         let start = index
         while index < bytes.count, isLiteralByte(bytes[index]) { index += 1 }
-        let text = String(decoding: bytes[start..<index], as: UTF8.self)
-        if ["true", "false", "null"].contains(text) { return }
-        let isNumber = text.utf8.allSatisfy { "0123456789+-.eE".utf8.contains($0) } && text.first != "+"
-        guard isNumber, Double(text) != nil else {
-            index = start
-            throw unexpected("a value")
+        let text = bytes[start..<index]
+        if ["true", "false", "null"].contains(String(decoding: text, as: UTF8.self)) || isNumber(text) { return }
+        index = start
+        throw unexpected("a value")
+    }
+
+    /// By the grammar of RFC 8259, which is stricter than that of Swift: no leading zeros, digits around the point.
+    private func isNumber(_ text: ArraySlice<UInt8>) -> Bool {
+        var rest = text
+        func take(_ characters: String) -> Bool {
+            guard let first = rest.first, characters.utf8.contains(first) else { return false }
+            rest.removeFirst()
+            return true
         }
+        func takeDigits() -> Bool {
+            var count = 0
+            while take("0123456789") { count += 1 }
+            return count > 0
+        }
+        _ = take("-")
+        guard take("0") || takeDigits() else { return false }
+        if take("."), !takeDigits() { return false }
+        if take("eE") {
+            _ = take("+-")
+            if !takeDigits() { return false }
+        }
+        return rest.isEmpty
     }
 
     private func isLiteralByte(_ byte: UInt8) -> Bool {

@@ -41,6 +41,6 @@ let recordByteLimit = 256 << 20
 extension ByteInput {
     /// Skips the mark that some programs put before UTF-8 text.
     func skipByteOrderMark() throws {
-        if offset == 0, try peekBytes().starts(with: [0xEF, 0xBB, 0xBF]) { try skip(to: 3) }
+        if offset == 0, try starts(with: [0xEF, 0xBB, 0xBF]) { consume(3) }
     }
 }

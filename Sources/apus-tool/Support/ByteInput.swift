@@ -5,7 +5,7 @@ import Foundation
 final class ByteInput {
     let name: String
     private let descriptor: Int32
-    private var buffer = [UInt8](repeating: 0, count: 256 << 10)
+    private var buffer: [UInt8]
     private var start = 0
     private var end = 0
     private var bufferOffset: UInt64 = 0
@@ -13,8 +13,12 @@ final class ByteInput {
     /// Of the next byte that will be returned.
     var offset: UInt64 { bufferOffset + UInt64(start) }
 
-    init(path: String) throws {
+    private static let bufferByteCount = 256 << 10
+
+    /// - Parameter bufferByteCount: at least 3, so that a byte order mark fits.
+    init(path: String, bufferByteCount: Int = bufferByteCount) throws {
         name = path
+        buffer = [UInt8](repeating: 0, count: bufferByteCount)
         descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC) }
         if descriptor < 0 { throw Failure.system("cannot read \(path)") }
     }
@@ -22,6 +26,7 @@ final class ByteInput {
     /// A path that need not be Unicode.
     init(path: [UInt8]) throws {
         name = displayed(path)
+        buffer = [UInt8](repeating: 0, count: Self.bufferByteCount)
         descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC) }
         if descriptor < 0 { throw Failure.system("cannot read \(name)") }
     }
@@ -29,6 +34,7 @@ final class ByteInput {
     /// Standard input.
     init() {
         name = "standard input"
+        buffer = [UInt8](repeating: 0, count: Self.bufferByteCount)
         descriptor = 0
     }
 
@@ -63,6 +69,19 @@ final class ByteInput {
     /// The bytes at hand, without consuming them; empty at the end.
     func peekBytes() throws -> ArraySlice<UInt8> {
         try fill() ? buffer[start..<end] : []
+    }
+
+    /// Whether these bytes come next. A pipe may deliver them one at a time.
+    func starts(with bytes: [UInt8]) throws -> Bool {
+        guard try fill() else { return false }
+        while end - start < bytes.count, end < buffer.count {
+            let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + end, $0.count - end) }
+            if count < 0, errno == EINTR { continue }
+            if count < 0 { throw Failure.system("cannot read \(name)") }
+            if count == 0 { break }
+            end += count
+        }
+        return buffer[start..<end].starts(with: bytes)
     }
 
     /// Goes past bytes that `peekBytes` has shown.
