@@ -38,6 +38,11 @@ import Testing
         try #expect(tool.run("import", "--create", "o.apus", "o.jsonl", "--key-field", "id").code == 0)
         try #expect(tool.run("scan", "o.apus", "--keys-only").lines == ["7", "é😀"])
         try #expect(tool.run("export", "o.apus", "--format", "values").text == lines)
+        for twice in [#"{"key":"a","key":"b","value":""}"#, #"{"value":"a","key":"b","valueHex":"00"}"#] {
+            try tool.write("twice.jsonl", twice)
+            let result = try tool.run("import", "o.apus", "twice.jsonl")
+            #expect(result.code == 1 && result.errors.contains("two"), "\(result.errors)")
+        }
         let missing = try tool.run("import", "o.apus", "o.jsonl", "--key-field", "name")
         #expect(missing.code == 1 && missing.errors.contains("record 1") && missing.errors.contains("\"name\""))
     }

@@ -15,8 +15,10 @@ extension Database {
     ///   keyspaces called "table-" and their number.
     ///
     /// - Parameters:
+    ///   - source: the damaged database's directory; nothing in it is changed.
     ///   - target: must be absent or empty; its parent must exist.
     ///   - options: for the new database.
+    ///   - environment: disk, clock, threads and randomness; the system's by default.
     /// - Returns: what was recovered, and exactly what was not.
     /// - Throws: `ApusError`: `notFound`, `notADatabase`, `locked`, `unsupportedFormat`, `invalidArgument` (the target
     ///   is not empty), `io` and `outOfSpace` for the target. Nothing is left in the target then.

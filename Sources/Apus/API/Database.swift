@@ -31,6 +31,7 @@ public final class Database: Sendable {
     ///
     /// - Parameters:
     ///   - directory: created if it is absent (its parent must exist).
+    ///   - options: memory, durability, log, and what keyspaces need to be opened with.
     ///   - environment: disk, clock, threads and randomness; the system's by default.
     /// - Throws: `ApusError`: `locked` (naming the holder), `notADatabase`, `notFound`, `unsupportedFormat`,
     ///   `corruption` (see `salvage`), `readOnly`, `io`, `outOfSpace`, `invalidArgument`.
@@ -80,7 +81,9 @@ public final class Database: Sendable {
 
     /// Applies `batch` completely or not at all.
     ///
-    /// - Parameter durability: when the call returns; the database's default if nil.
+    /// - Parameters:
+    ///   - batch: what to change. An empty one is no commit.
+    ///   - durability: when the call returns; the database's default if nil.
     public func commit(_ batch: WriteBatch, durability: Durability? = nil) throws(ApusError) {
         try commit(batch, durability: durability, validate: nil)
     }
@@ -116,7 +119,10 @@ public final class Database: Sendable {
     /// Runs `body` in a serializable transaction and commits it. If another commit changed what it read, `body` runs
     /// again from the start: it must have no effects of its own.
     ///
-    /// - Parameter attempts: how often at most before `conflict` is thrown.
+    /// - Parameters:
+    ///   - durability: when the call returns; the database's default if nil.
+    ///   - attempts: how often at most before `conflict` is thrown.
+    ///   - body: reads and writes through the transaction that it is given. What it throws ends the transaction.
     /// - Returns: what the `body` that was committed returned.
     @discardableResult
     public func transaction<Result>(

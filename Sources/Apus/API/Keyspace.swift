@@ -34,6 +34,7 @@ public final class Keyspace: Sendable {
     /// - Parameters:
     ///   - key: 1 byte to 64 KiB.
     ///   - value: up to 1 GiB; empty values are values.
+    ///   - expiry: when the entry disappears; as the keyspace says by default.
     ///   - durability: the database's default if nil.
     /// - Throws: `ApusError`: `invalidArgument` for a key or value outside its limits, `outOfSpace`, `readOnly`,
     ///   `closed`, or `failed` after an earlier failed sync.

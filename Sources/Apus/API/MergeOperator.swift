@@ -11,8 +11,10 @@ public protocol MergeOperator: Sendable {
 
     /// Appends to `result`, which arrives empty, the value that `key` has once `operand` is applied.
     /// - Parameters:
+    ///   - key: whose value it is.
     ///   - existing: the value before; nil if the key has none (never written, deleted or expired).
     ///   - operand: one operand; operands are applied one by one, oldest first.
+    ///   - result: takes the value.
     /// - Throws: any error, if the value or the operand makes no sense. The read fails with `mergeFailed`.
     func merge(key: RawSpan, existing: RawSpan?, operand: RawSpan, into result: inout [UInt8]) throws
 }

@@ -59,7 +59,16 @@ extension Engine {
     }
 
     private func change(_ tree: Tree, to options: KeyspaceOptions) throws(ApusError) {
-        let settings = try KeyspaceSettings(options)
+        var settings = try KeyspaceSettings(options)
+        let operatorName = tree.settings.mergeOperatorName
+        // Operands that are there already can be read by the operator that they were written for only.
+        if options.mergeOperator == nil { settings.mergeOperatorName = operatorName }
+        guard operatorName.isEmpty || settings.mergeOperatorName == operatorName else {
+            throw ApusError(
+                .invalidArgument,
+                "keyspace \"\(tree.name)\" has the merge operator \"\(operatorName)\", which cannot be changed to "
+                    + "\"\(settings.mergeOperatorName)\"; drop it first")
+        }
         guard settings.isEphemeral == tree.isEphemeral else {
             throw ApusError(
                 .invalidArgument, "keyspace \"\(tree.name)\" cannot change between ephemeral and logged; drop it first")

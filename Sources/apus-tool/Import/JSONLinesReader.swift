@@ -52,7 +52,12 @@ final class JSONLinesReader: RecordReader {
         var value: [UInt8]?
         for field in fields {
             let bytes = content(field.value)
-            switch String(decoding: field.name, as: UTF8.self) {
+            let name = String(decoding: field.name, as: UTF8.self)
+            if key != nil, ["key", "keyHex", "keyBase64"].contains(name) { throw failure(input, "there are two keys") }
+            if value != nil, ["value", "valueHex", "valueBase64"].contains(name) {
+                throw failure(input, "there are two values")
+            }
+            switch name {
             case "key": key = bytes
             case "keyHex": key = try decoded(bytes, "keyHex", hex: true)
             case "keyBase64": key = try decoded(bytes, "keyBase64", hex: false)

@@ -143,6 +143,16 @@ struct ArgumentTests {
         expectError(.invalidArgument, "ephemeral is for ever") {
             _ = try database.keyspace("a", options: KeyspaceOptions(isEphemeral: true))
         }
+        let sums = try database.keyspace("sums", options: KeyspaceOptions(mergeOperator: .add))
+        try sums.merge("key", 1)
+        expectError(.invalidArgument, "operands are there") {
+            _ = try database.keyspace("sums", options: KeyspaceOptions(mergeOperator: .append))
+        }
+        _ = try database.keyspace("sums", options: KeyspaceOptions(compression: .zstd))
+        try sums.merge("key", 1)
+        try database.close()
+        fixture.machine.restart()
+        #expect(try fixture.open().existingKeyspace("sums").get("key") == [2, 0, 0, 0, 0, 0, 0, 0])
         let budget = EngineFixture()
         budget.options.memoryBudget = 1 << 19
         expectError(.invalidArgument) { _ = try budget.open() }
