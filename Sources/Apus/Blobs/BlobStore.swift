@@ -107,13 +107,18 @@ private final class BlobFile: Sendable {
 
     var path: String { file.path }
 
-    /// The records have checksums of their own; the header tells whether they mean what this program thinks.
+    /// The header tells whether the records mean what this program thinks. Where it is damaged, they still do: each has
+    /// checksums that bind it to its file and place. `verify` reports the header.
     func checkHeader() throws(ApusError) {
         if isChecked.load(ordering: .relaxed) { return }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BlobFormat.headerByteCount, alignment: 8)
         defer { buffer.deallocate() }
         let count = try file.read(into: buffer, at: 0)
-        try BlobFormat.checkHeader(UnsafeRawBufferPointer(rebasing: buffer[..<count]), number, path: path)
+        do throws(ApusError) {
+            try BlobFormat.checkHeader(UnsafeRawBufferPointer(rebasing: buffer[..<count]), number, path: path)
+        } catch {
+            guard error.kind == .corruption else { throw error }
+        }
         isChecked.store(true, ordering: .relaxed)
     }
 }

@@ -54,6 +54,18 @@ import Testing
         if codec != .none { #expect(references[2 * 4].storedByteCount < 2000, "70,000 equal bytes shrink") }
     }
 
+    @Test func anotherFormatVersionIsRefused() throws {
+        let (references, _) = try write([[UInt8](repeating: 7, count: 200)])
+        var bytes = disk[path]!
+        bytes[8] = 2
+        bytes.replaceSubrange(20..<24, with: [])
+        var header = Array(bytes[..<20])
+        header.appendLittleEndian(CRC32C.mask(header.withUnsafeBytes { CRC32C.checksum($0) }))
+        disk[path] = header + bytes[20...]
+        let error = #expect(throws: ApusError.self) { try store.value(of: references[0]) }
+        #expect(error?.kind == .unsupportedFormat)
+    }
+
     @Test func aFlippedBitAnywhereIsNoticed() throws {
         let values = [[UInt8]("one"), [UInt8](repeating: 7, count: 200), [UInt8]("three")]
         let (references, metadata) = try write(values)
@@ -69,7 +81,7 @@ import Testing
                 disk[path] = bytes
                 #expect(try !damage(metadata).isEmpty, "byte \(position)")
                 for (index, reference) in references.enumerated() {
-                    if position < BlobFormat.headerByteCount || ranges[index].contains(position) {
+                    if ranges[index].contains(position) {
                         let error = #expect(throws: ApusError.self) { try store.value(of: reference) }
                         #expect(error?.kind == .corruption && error?.file == path)
                     } else {
