@@ -72,6 +72,23 @@ import Testing
         )
     }
 
+    @Test func theOldManifestGoesOnlyAfterCurrentNamesTheNewOneDurably() throws {
+        let disk = LogTestFileSystem()
+        let database = try create(disk, byteCount: 1024)
+        try database.manifest.append(VersionEdit([.keyspaceCreated(1, name: "a", KeyspaceSettings())]))
+        let old = FileName.manifest(database.manifest.number).string
+        disk.clearCalls()
+        for number in 1000... where disk.fileNames.contains(old) {
+            try database.manifest.append(VersionEdit([.tableAdded(1, level: 1, .sample(UInt64(number), "a", "b"))]))
+            // The ranges of a level may not overlap.
+            try database.manifest.append(VersionEdit([.tableRemoved(1, level: 1, UInt64(number))]))
+        }
+        let calls = disk.calls.map { "\($0.operation.rawValue) \($0.name)" }
+        let rename = try #require(calls.firstIndex(of: "rename CURRENT.tmp"))
+        #expect(calls[rename + 1] == "synchronizeDirectory db")
+        #expect(try #require(calls.firstIndex(of: "remove \(old)")) > rename + 1)
+    }
+
     @Test func namesOfNewFilesAreDurableBeforeTheEditIsWritten() throws {
         let disk = LogTestFileSystem()
         let database = try create(disk)
