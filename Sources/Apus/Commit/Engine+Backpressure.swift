@@ -13,7 +13,7 @@ extension Engine {
             scheduleCompaction()
             try waitForBackground { structure in
                 guard let state = structure.trees[tree.id] else { return true }
-                if state.compactionError != nil { return true }
+                if state.compactionError != nil || tree.settings.style != .leveled { return true }
                 return state.version.levels[0].count < self.tuning.levelZeroStop
             }
         }
@@ -40,7 +40,7 @@ extension Engine {
         var spaceError: ApusError?
         _ = try structure.waitUntil(helping: environment.scheduler) { (structure) throws(ApusError) -> Bool? in
             if condition(structure) { return true }
-            if structure.isClosing { throw ApusError(.closed, "the database is closed") }
+            if self.isClosing.load(ordering: .acquiring) { throw ApusError(.closed, "the database is closed") }
             try self.health.check()
             if let error = structure.spaceError {
                 spaceError = error

@@ -56,7 +56,7 @@ extension Engine {
     /// A batch on its way through the steps.
     private struct Admitted {
         let index: Int
-        let batch: WriteBatch
+        var batch: WriteBatch
         var firstSequence = SequenceNumber.zero
     }
 
@@ -69,9 +69,7 @@ extension Engine {
             throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped")
         }
         try validate?()
-        var stamped = batch
-        stamped.stampMerges(clock.now)
-        return Admitted(index: index, batch: stamped)
+        return Admitted(index: index, batch: batch)
     }
 
     // MARK: - 2. Room
@@ -149,6 +147,8 @@ extension Engine {
         guard let log = committer.log else { preconditionFailure("a read-only database has no log") }
         var sequence = committer.lastSequence
         for index in admitted.indices {
+            // Not before: making room may take longer than compaction waits for an operand that is on its way.
+            admitted[index].batch.stampMerges(clock.now)
             admitted[index].firstSequence = sequence.advanced(by: 1)
             sequence = sequence.advanced(by: admitted[index].batch.count)
         }
@@ -215,7 +215,10 @@ extension Engine {
             weighMemtables()
         }
         if committer.hasUnsyncedCommits && !committer.isSyncScheduled { scheduleSync() }
-        if committer.log?.needsPreparation == true { scheduleLogPreparation() }
+        // While a segment is being prepared the question would wait for it.
+        if !counters.isPreparingLog.load(ordering: .relaxed), committer.log?.needsPreparation == true {
+            scheduleLogPreparation()
+        }
     }
 
     /// Keeps the memtables of all keyspaces together within their share of the budget, and the log within its size.

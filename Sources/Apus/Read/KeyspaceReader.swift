@@ -115,7 +115,7 @@ struct KeyspaceReader: Sendable {
     ) -> VisibleCursor {
         VisibleCursor(
             source: source, rangeDeletions: rangeDeletions, snapshot: sequence, now: time, lower: range.lower,
-            upper: range.upper, mergeOperator: tree.mergeOperator, blobs: tree.blobs)
+            upper: range.upper, mergeOperator: tree.mergeOperator, blobs: tree.blobs, view: view)
     }
 
     private func sources(_ range: KeyRange) throws(ApusError) -> (EntryCursor, [RangeDeletions]) {
