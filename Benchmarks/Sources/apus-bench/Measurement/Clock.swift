@@ -27,6 +27,9 @@ enum ProcessCounters {
         /// Bytes of pages made dirty, which also sees writes through memory maps, but a page only once while it waits.
         var toPages = 0
 
+        /// The kernel has two views, and each misses something: the larger one counts.
+        var total: Int { max(byCalls, toPages) }
+
         static func - (left: Written, right: Written) -> Written {
             Written(byCalls: left.byCalls - right.byCalls, toPages: left.toPages - right.toPages)
         }
