@@ -9,7 +9,7 @@ import Musl
 #endif
 
 /// A thread of our own: it may block, which threads of the cooperative pool must not.
-struct Thread: @unchecked Sendable {
+package struct SystemThread: @unchecked Sendable {
     // Unchecked because the C type is a pointer on some systems; it is only handed back to the library.
     private let handle: pthread_t
 
@@ -17,7 +17,7 @@ struct Thread: @unchecked Sendable {
     private static let stackByteCount = 2 << 20
 
     /// nil if the system has no thread left to give.
-    init?(_ body: @escaping @Sendable () -> Void) {
+    package init?(_ body: @escaping @Sendable () -> Void) {
         final class Box {
             let body: @Sendable () -> Void
             init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -65,7 +65,7 @@ struct Thread: @unchecked Sendable {
     }
 
     /// Waits until the thread has ended. Once, and never with `detach`.
-    func join() {
+    package func join() {
         pthread_join(handle, nil)
     }
 
@@ -73,7 +73,7 @@ struct Thread: @unchecked Sendable {
     var isCurrent: Bool { pthread_equal(handle, pthread_self()) != 0 }
 
     /// Lets the thread end by itself.
-    func detach() {
+    package func detach() {
         pthread_detach(handle)
     }
 }

@@ -69,7 +69,7 @@ private final class Lane: Sendable {
         var ready: [@Sendable () -> Void] = []
         /// Latest first, so the next one due is taken from the end.
         var delayed: [DelayedJob] = []
-        var threads: [Thread] = []
+        var threads: [SystemThread] = []
         var idleThreadCount = 0
         var isStopped = false
     }
@@ -102,7 +102,7 @@ private final class Lane: Sendable {
     }
 
     /// Drops what is queued and lets the threads end after their current job. Returns the threads, once.
-    func stop() -> [Thread] {
+    func stop() -> [SystemThread] {
         // Dropped jobs may own objects whose deinitialisers run jobs, so they go after the lock is released.
         var dropped = State()
         state.withLock { state in
@@ -117,7 +117,7 @@ private final class Lane: Sendable {
 
     private func startThread(_ state: inout State, needed: Bool) {
         guard needed, state.threads.count < threadLimit else { return }
-        guard let thread = Thread({ self.work() }) else {
+        guard let thread = SystemThread({ self.work() }) else {
             // A lane with fewer threads than it might have is slow; one without any would wait for ever.
             precondition(!state.threads.isEmpty, "the system cannot start a thread")
             return

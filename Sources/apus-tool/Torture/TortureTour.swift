@@ -31,17 +31,10 @@ final class TortureTour: Sendable {
 
     /// Ends at the first violation.
     func run() throws -> TortureVerdict {
-        let group = DispatchGroup()
-        for index in sessions.indices {
-            group.enter()
-            let thread = Thread { [self] in
-                run(index)
-                group.leave()
-            }
-            thread.stackSize = 2 << 20
-            thread.start()
+        let threads = sessions.indices.map { index in
+            SystemThread.started { [self] in run(index) }
         }
-        group.wait()
+        for thread in threads { thread.join() }
         return try state.withLock { state in
             state.progress.finish()
             if let failure = state.failure { throw failure }

@@ -45,10 +45,10 @@ final class TortureWriter: Sendable {
         if settings.limits.fileSize != nil { startTogglingFileSize() }
         if let seconds = settings.seconds {
             // The flag is set, not the thread joined: whoever waits for something looks at it.
-            startThread { [self] in
+            SystemThread.started { [self] in
                 Thread.sleep(forTimeInterval: seconds)
                 isStopping.store(true, ordering: .releasing)
-            }
+            }.detach()
         }
         while true {
             guard let database = try open() else { break }
@@ -94,26 +94,12 @@ final class TortureWriter: Sendable {
     }
 
     private func runThreads(_ database: TortureDatabase) throws {
-        let group = DispatchGroup()
-        for thread in 0..<settings.workload.threads {
-            group.enter()
-            startThread { [self] in
-                run(thread, database)
-                group.leave()
-            }
+        var threads = (0..<settings.workload.threads).map { number in
+            SystemThread.started { [self] in run(number, database) }
         }
-        group.enter()
-        startThread { [self] in
-            observe(database)
-            group.leave()
-        }
-        group.wait()
-    }
-
-    private func startThread(_ body: @escaping @Sendable () -> Void) {
-        let thread = Thread(block: body)
-        thread.stackSize = 2 << 20
-        thread.start()
+        threads.append(SystemThread.started { [self] in observe(database) })
+        // Joined, so that nothing of them is left to run while the process tears itself down.
+        for thread in threads { thread.join() }
     }
 
     private var mustEnd: Bool { isStopping.load(ordering: .acquiring) || hasFailed.load(ordering: .acquiring) }
@@ -285,14 +271,14 @@ final class TortureWriter: Sendable {
         var random = TortureRandom(settings.workload.seed, 2)
         var pauses = (0..<64).map { _ in 0.01 + Double(random.below(80)) / 1000 }
         pauses.append(0.02)
-        startThread { [pauses] in
+        SystemThread.started { [pauses] in
             var step = 0
             while true {
                 Thread.sleep(forTimeInterval: pauses[step % pauses.count])
                 limits.setFileSize(isLimited: step.isMultiple(of: 2))
                 step += 1
             }
-        }
+        }.detach()
     }
 }
 

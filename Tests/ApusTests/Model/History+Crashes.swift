@@ -23,7 +23,9 @@ extension History {
     }
 
     /// The machine will stop at some later change of the disk, in whatever call that is.
-    func armStop() {
+    func armStop() throws {
+        // Where a call is cut off depends on the options, and so does what it leaves.
+        if shape.variant != nil { return try crash() }
         let count = random.below(60)
         note("the machine stops after \(count) changes")
         machine.disk.removeFaults()
@@ -61,7 +63,7 @@ extension History {
         var required = required
         var wasInterrupted = false
         while true {
-            if !shape.options.isReadOnly, random.chance(20) {
+            if !shape.options.isReadOnly, shape.variant == nil, random.chance(20) {
                 let count = random.below(40)
                 note("recovery stops after \(count) changes")
                 machine.disk.inject(Fault(.stop, skipping: count) { $0.isMutation })

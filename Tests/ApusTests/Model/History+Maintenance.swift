@@ -122,6 +122,8 @@ extension History {
     /// Everything is compared, closed, looked at from outside, and compared again after opening.
     func finish() throws {
         machine.disk.removeFaults()
+        // From here on the steps before, and what ran beside them, decide nothing.
+        random = TestRandom(seed: seed)
         note("the end")
         try compareAll("at the end")
         for pinned in snapshots { try check(pinned) }

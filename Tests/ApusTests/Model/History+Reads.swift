@@ -23,6 +23,7 @@ extension History {
     func check(
         _ found: [UInt8]?, _ key: [UInt8], _ keyspace: ModelKeyspace, at sequence: UInt64, time: UInt64, _ what: String
     ) throws {
+        observe("\(what) of \(key.shown) in \(keyspace.name) at \(sequence): \(found.map { "\($0)" } ?? "nothing")")
         if keyspace.isExact {
             let expected = keyspace.value(of: key, at: sequence, time: time)
             guard found != expected else { return }
@@ -38,6 +39,7 @@ extension History {
         _ found: [Entry], _ expected: [Entry], _ keyspace: ModelKeyspace, at sequence: UInt64, time: UInt64,
         _ what: String
     ) throws {
+        observe("\(what) in \(keyspace.name) at \(sequence): \(found.map { "\($0.key)=\($0.value)" })")
         if keyspace.isExact {
             if found == expected { return }
             let index = zip(found, expected).prefix { $0 == $1 }.count
@@ -202,6 +204,7 @@ extension History {
             model.position = previous >= 0 ? previous : nil
         }
         note("cursor of \(model.keyspace.name): \(what), on \(cursor.isValid ? cursor.key.shown : "no entry")")
+        observe("cursor of \(model.keyspace.name): \(what), on \(cursor.isValid ? "\(cursor.key)" : "no entry")")
         guard let position = model.position else {
             if cursor.isValid {
                 throw HistoryFailure(

@@ -44,6 +44,7 @@ extension History {
             commitUnderWay = nil
             guard isConflictExpected else { throw HistoryFailure("a conflict that nothing explains") }
             note("  conflict, as it must be")
+            observe("conflict")
             return
         } catch is Cancelled {
             note("  cancelled")

@@ -64,20 +64,30 @@ final class History {
 
     private let isTracing: Bool
     private(set) var trace: [String] = []
+    /// What reads, cursors and transactions gave, where the shape has a variant.
+    private(set) var observations: [String] = []
+    /// Which calls of `note` were made: the kinds of operations that this history had.
+    private(set) var operationKinds: Set<String> = []
     let isPrinting: Bool
     /// Ends of processes so far: kills and power losses, those of interrupted recoveries included.
     var crashCount = 0
 
-    init(seed: UInt64, isTracing: Bool, isPrinting: Bool = false) {
+    init(seed: UInt64, isTracing: Bool, isPrinting: Bool = false, variant: HistoryVariant? = nil) {
         self.seed = seed
         self.isTracing = isTracing
         self.isPrinting = isPrinting
         random = TestRandom(seed: seed)
         machine = Simulation(seed: random.next())
         shape = HistoryShape(&random)
+        if let variant { shape.apply(variant) }
     }
 
-    func note(_ text: @autoclosure () -> String) {
+    func observe(_ text: @autoclosure () -> String) {
+        if shape.variant != nil { observations.append(text()) }
+    }
+
+    func note(_ text: @autoclosure () -> String, file: String = #fileID, line: Int = #line) {
+        if shape.variant != nil { operationKinds.insert("\(file):\(line)") }
         guard isTracing else { return }
         let line = text()
         trace.append(line)
@@ -95,6 +105,7 @@ final class History {
         for number in steps ?? Array(0..<Self.stepCount(seed: seed)) {
             random = TestRandom(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(number) &* 0xD1B5_4A32_D192_ED03)
             note("step \(number)")
+            observe("step \(number)")
             do {
                 try step()
             } catch let error as ApusError {
@@ -130,7 +141,7 @@ final class History {
         case 87..<91: changeTime()
         case 91..<93: try reopenCleanly()
         case 93..<96: try crash()
-        case 96: armStop()
+        case 96: try armStop()
         default: try writeOne()
         }
     }
@@ -180,7 +191,10 @@ final class History {
         }
     }
 
-    func durability() -> Durability? { random.pick([nil, nil, .durable, .relaxed]) }
+    func durability() -> Durability? {
+        let drawn: Durability? = random.pick([nil, nil, .durable, .relaxed])
+        return shape.variant == nil ? drawn : .durable
+    }
 }
 
 extension [UInt8] {

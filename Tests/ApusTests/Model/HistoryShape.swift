@@ -15,6 +15,8 @@ struct HistoryShape {
     var hasTimes: Bool
     /// Percentage of operations after which a background job gets a turn.
     var backgroundPercentage: Int
+    /// The set of options that this history is to have whatever the seed says.
+    private(set) var variant: HistoryVariant?
 
     init(_ random: inout TestRandom) {
         var options = Options(memoryBudget: 1 << 20, durability: random.chance(50) ? .durable : .relaxed)
@@ -26,6 +28,19 @@ struct HistoryShape {
         largestValue = random.pick([10, 40, 40, 300])
         hasTimes = random.chance(50)
         backgroundPercentage = random.pick([0, 15, 40, 90])
+    }
+
+    /// Leaves nothing to the seed but the operations. What may differ from one set of options to the other goes: relaxed
+    /// commits, keyspaces that drop their oldest tables or forget themselves, and expiry, because a throttled writer
+    /// spends time.
+    mutating func apply(_ variant: HistoryVariant) {
+        self.variant = variant
+        var tuning = Tuning(memoryBudget: 1 << 20)
+        variant.tune(&tuning)
+        options.tuning = tuning
+        options.durability = .durable
+        backgroundPercentage = variant.backgroundPercentage
+        hasTimes = false
     }
 
     private static func tuning(_ random: inout TestRandom) -> Tuning {
@@ -76,6 +91,10 @@ struct HistoryShape {
                 : .fifo(
                     maximumByteCount: random.pick([1, 2_000, 10_000]), maximumAge: random.pick([nil, .seconds(50)]))
         }
+        if let variant {
+            options.isEphemeral = false
+            options.compaction = variant.compaction
+        }
         vary(&options, &random)
         return (options, mergeOperator)
     }
@@ -86,5 +105,6 @@ struct HistoryShape {
         options.filterBitsPerKey = random.pick([0, 1, 10, 32])
         options.valueSeparationThreshold = random.pick([nil, nil, 1, 8, 64])
         options.timeToLive = hasTimes && random.chance(30) ? .milliseconds(random.pick([1, 500, 20_000])) : nil
+        variant?.settle(&options)
     }
 }

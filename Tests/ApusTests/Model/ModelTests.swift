@@ -18,8 +18,8 @@ import Glibc
 import Musl
 #endif
 
-private func environmentText(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-private func environmentNumber(_ name: String) -> UInt64? { environmentText(name).flatMap { UInt64($0) } }
+func environmentText(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+func environmentNumber(_ name: String) -> UInt64? { environmentText(name).flatMap { UInt64($0) } }
 
 /// How much was done, printed when the last group has ended: a campaign is judged by it.
 private struct Tally {
