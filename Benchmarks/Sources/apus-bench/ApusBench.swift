@@ -7,7 +7,9 @@ struct ApusBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus-bench",
         abstract: "Measures Apus and the engines people would pick instead, all with one loop.",
-        subcommands: [RunCommand.self, ListCommand.self, AllocationsCommand.self, JobCommand.self],
+        subcommands: [
+            RunCommand.self, ReportCommand.self, ListCommand.self, AllocationsCommand.self, JobCommand.self,
+        ],
         defaultSubcommand: nil
     )
 }

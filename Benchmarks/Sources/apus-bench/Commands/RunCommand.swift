@@ -31,6 +31,9 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Drop the database from the page cache before each run, and warm nothing up.")
     var cold = false
 
+    @Option(help: "Seconds after which a run, or the filling of a data set, counts as failed.")
+    var timeLimit = 1_800
+
     @Option(help: "Seed of all randomness.")
     var seed: UInt64 = 42
 
@@ -57,6 +60,7 @@ struct RunCommand: ParsableCommand {
         try check(entries, DataSize.entryRange, "--entries")
         try check(threads, Workload.threadRange, "--threads")
         try check(repetitions, 1...1_000, "--repetitions")
+        try check(timeLimit, 1...1_000_000, "--time-limit")
         try check(memoryBudget, 1...1 << 20, "--memory-budget")
         if append && json == nil { throw ValidationError("--append needs --json, the file to append to.") }
     }
@@ -129,6 +133,7 @@ struct RunCommand: ParsableCommand {
                 seed: seed,
                 repetition: 1,
                 isCold: cold,
+                timeLimit: timeLimit,
                 machine: Machine(directory: directory),
                 databasePath: "",
                 resultPath: ""

@@ -4,6 +4,9 @@
 import Glibc
 
 final class RunSession {
+    /// With more of the database in memory a run is not cold.
+    static let tolerableResidentShare = 0.05
+
     private let engines: [Engine]
     private let workloads: [Workload]
     private let repetitions: Int
@@ -70,7 +73,7 @@ final class RunSession {
             measurements.append(measurement)
             try log?.append(measurement)
             tell("\(name): \(measurement.opsPerSecond.formatted(fractionDigits: 0)) ops/s")
-            if let share = measurement.coldResidentShare, share > 0.05 {
+            if let share = measurement.coldResidentShare, share > Self.tolerableResidentShare {
                 let percent = (share * 100).formatted(fractionDigits: 0)
                 tell("\(name): the system kept \(percent) % of the database in memory: this run was not cold")
             }

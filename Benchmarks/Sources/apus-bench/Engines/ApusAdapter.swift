@@ -11,7 +11,7 @@ final class ApusAdapter: EngineAdapter {
     private let database: Database
     private let keyspace: Keyspace
     private let settings: EngineSettings
-    let version = "this source tree"
+    var version: String { SourceRevision.current() }
 
     static func describe(_ settings: EngineSettings) -> String {
         let threshold = KeyspaceOptions().valueSeparationThreshold.map { "\($0) B" } ?? "never"

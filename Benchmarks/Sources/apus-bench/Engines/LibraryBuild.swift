@@ -8,6 +8,18 @@ struct LibraryBuild {
     private let path: String?
     private let usesCRC32C: Bool
 
+    static let unknown = "unknown build"
+
+    /// Of a description: live assertions or checksums computed by table.
+    static func isSlow(_ build: String) -> Bool {
+        build.contains("assertions on") || build.contains("without the instruction")
+    }
+
+    /// Engines of which slow builds are in circulation.
+    static func canBeSlow(_ engine: String) -> Bool {
+        engine == Engine.rocksdb.rawValue || engine == Engine.leveldb.rawValue
+    }
+
     /// The library that `symbol` was loaded from.
     init(symbol: String, usesCRC32C: Bool) {
         path = Self.path(of: symbol)
@@ -16,7 +28,7 @@ struct LibraryBuild {
 
     /// For people, and for results.
     var description: String {
-        guard let path, let bytes = FileManager.default.contents(atPath: path) else { return "unknown build" }
+        guard let path, let bytes = FileManager.default.contents(atPath: path) else { return Self.unknown }
         return Self.describe(bytes, usesCRC32C: usesCRC32C)
     }
 
@@ -47,9 +59,7 @@ struct LibraryBuild {
 
     /// The file that is mapped where the symbol lies.
     private static func path(of symbol: String) -> String? {
-        guard let address = dlsym(nil, symbol),
-            let maps = try? String(contentsOf: URL(filePath: "/proc/self/maps"), encoding: .utf8)
-        else { return nil }
+        guard let address = dlsym(nil, symbol), let maps = KernelFile.text("/proc/self/maps") else { return nil }
         let wanted = UInt(bitPattern: address)
         for line in maps.split(separator: "\n") {
             let fields = line.split(separator: " ", maxSplits: 5)

@@ -9,13 +9,16 @@ protocol WiredTigerLayout: SendableMetatype {
     static var name: String { get }
     /// What to create the table with, beside what both have.
     static func tableSettings(_ settings: EngineSettings) -> String
+    /// Whether `truncate` removes exactly the range it is given. That of LSM trees removes more.
+    static var canTruncate: Bool { get }
 }
 
 enum WiredTigerLSM: WiredTigerLayout {
     static let name = "wiredtiger-lsm"
+    static let canTruncate = false
 
     static func tableSettings(_ settings: EngineSettings) -> String {
-        // WiredTiger takes chunks from 512 KiB to 500 MiB.
+        // WiredTiger takes chunks from 512 KiB to 500 MiB, and wants room for some of them in its cache.
         let chunk = min(max(settings.writeBufferByteCount, 512 << 10), 500 << 20)
         return "type=lsm,lsm=(chunk_size=\(chunk),bloom=true,bloom_bit_count=10,bloom_hash_count=7)"
     }
@@ -23,6 +26,7 @@ enum WiredTigerLSM: WiredTigerLayout {
 
 enum WiredTigerBTree: WiredTigerLayout {
     static let name = "wiredtiger-btree"
+    static let canTruncate = true
 
     static func tableSettings(_: EngineSettings) -> String { "type=file" }
 }
@@ -41,8 +45,14 @@ final class WiredTigerAdapter<Layout: WiredTigerLayout>: EngineAdapter {
     private static var snappyPath: String? { LibraryBuild.neighbour(of: "wiredtiger_open", "libwiredtiger_snappy.so") }
 
     static func describe(_ settings: EngineSettings) -> String {
-        "cache_size \(settings.memoryBudget >> 10) KiB, \(Layout.tableSettings(settings)), codec \(compression), "
+        "cache_size \(cacheByteCount(settings) >> 10) KiB, \(Layout.tableSettings(settings)), codec \(compression), "
             + "checksum on, log on, \(synchronization(settings)), \(checkpoints(settings)), all else default"
+    }
+
+    /// With less than this a batch of thousand entries of 6 KiB waits for ever for room: WiredTiger keeps what a
+    /// transaction changed in its cache.
+    private static func cacheByteCount(_ settings: EngineSettings) -> Int {
+        max(settings.memoryBudget, WorkloadKind.batchEntryCount * (settings.valueByteCount + 1_024) * 8)
     }
 
     /// Without `enabled` a commit may stay in the process; `none` hands it to the operating system.
@@ -57,7 +67,7 @@ final class WiredTigerAdapter<Layout: WiredTigerLayout>: EngineAdapter {
 
     init(path: String, settings: EngineSettings) throws {
         var opening = [
-            "create", "cache_size=\(max(settings.memoryBudget, 1 << 20))", "log=(enabled=true)",
+            "create", "cache_size=\(Self.cacheByteCount(settings))", "log=(enabled=true)",
             "session_max=\(settings.threads + 64)", Self.synchronization(settings), Self.checkpoints(settings),
         ]
         if let snappy = Self.snappyPath { opening.append("extensions=[\"\(snappy)\"]") }
@@ -73,7 +83,7 @@ final class WiredTigerAdapter<Layout: WiredTigerLayout>: EngineAdapter {
     }
 
     func makeSession() throws -> WiredTigerSession {
-        try WiredTigerSession(connection: connection)
+        try WiredTigerSession(connection: connection, canTruncate: Layout.canTruncate)
     }
 
     func flush() throws {
@@ -95,6 +105,9 @@ final class WiredTigerSession: EngineSession {
     private var cursor: UnsafeMutablePointer<WT_CURSOR>?
     private var bulkCursor: UnsafeMutablePointer<WT_CURSOR>?
     private var direction = ScanDirection.forward
+    private let canTruncate: Bool
+    /// Side by side, those that `removeEach` found.
+    private var doomed: [UInt8] = []
 
     static func open(_ connection: UnsafeMutablePointer<WT_CONNECTION>) throws -> UnsafeMutablePointer<WT_SESSION> {
         var session: UnsafeMutablePointer<WT_SESSION>?
@@ -104,7 +117,8 @@ final class WiredTigerSession: EngineSession {
         return session
     }
 
-    init(connection: UnsafeMutablePointer<WT_CONNECTION>) throws {
+    init(connection: UnsafeMutablePointer<WT_CONNECTION>, canTruncate: Bool) throws {
+        self.canTruncate = canTruncate
         session = try Self.open(connection)
         cursor = try openCursor()
     }
@@ -132,8 +146,33 @@ final class WiredTigerSession: EngineSession {
         try check(wt_reset(cursor))
     }
 
-    /// Inclusive at both ends: the stop cursor goes to the entry before `end`.
     func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) throws {
+        canTruncate ? try truncate(from: start, to: end) : try removeEach(from: start, to: end)
+    }
+
+    /// One transaction that looks for the keys and then removes them.
+    private func removeEach(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) throws {
+        doomed.removeAll(keepingCapacity: true)
+        try check(wt_begin(session, "isolation=snapshot"))
+        var isAtEntry = try seek(start)
+        while isAtEntry {
+            var item = WT_ITEM()
+            try check(wt_get_key(cursor, &item))
+            let key = UnsafeRawBufferPointer(start: item.data, count: item.size)
+            if compareBytes(key, end) >= 0 { break }
+            doomed += key
+            isAtEntry = try advance()
+        }
+        try check(wt_reset(cursor))
+        try doomed.withUnsafeBytes { bytes in
+            let keys = KeyBatch(bytes: bytes, keyByteCount: start.count)
+            for index in 0..<keys.count { try delete(keys[index]) }
+        }
+        try check(wt_commit(session))
+    }
+
+    /// Inclusive at both ends: the stop cursor goes to the entry before `end`.
+    private func truncate(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) throws {
         let stop = try openCursor()
         defer { _ = wt_close_cursor(stop) }
         wt_set_key(stop, end.baseAddress, end.count)

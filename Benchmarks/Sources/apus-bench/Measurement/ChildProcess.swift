@@ -15,7 +15,8 @@ enum ChildProcess {
                 case .crash: "filling a database to be killed"
                 case .measure: "\(job.workload)"
                 }
-            throw BenchmarkError("\(job.engine.rawValue): \(purpose) failed")
+            let outcome = status == 128 + Int(SIGALRM) ? "took more than \(job.timeLimit) s" : "failed"
+            throw BenchmarkError("\(job.engine.rawValue): \(purpose) \(outcome)")
         }
     }
 

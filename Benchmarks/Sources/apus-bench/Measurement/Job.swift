@@ -2,6 +2,7 @@
 // time and bytes written belong to one engine and one workload.
 
 import FoundationEssentials
+import Glibc
 
 struct Job: Codable, Sendable {
     enum Purpose: String, Codable {
@@ -24,6 +25,8 @@ struct Job: Codable, Sendable {
     var isCold: Bool
     /// Of the database's pages, the share that dropping left in memory. Nil unless cold.
     var residentShare: Double?
+    /// After so many seconds the child is ended: an engine may wait for ever.
+    var timeLimit: Int
     var machine: Machine
     var databasePath: String
     var resultPath: String
@@ -57,6 +60,7 @@ struct Job: Codable, Sendable {
 
     /// In the child.
     func perform() throws {
+        alarm(UInt32(timeLimit))
         switch purpose {
         case .prepare:
             try engine.withAdapter(Preparation(job: self))

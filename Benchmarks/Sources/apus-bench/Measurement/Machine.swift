@@ -1,6 +1,5 @@
 // The machine and the compiler, without which a figure says nothing.
 
-import FoundationEssentials
 import Glibc
 
 struct Machine: Codable, Hashable, Sendable {
@@ -64,7 +63,7 @@ struct Machine: Codable, Hashable, Sendable {
     }
 
     private static func field(_ name: String, in path: String) -> String? {
-        guard let contents = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else { return nil }
+        guard let contents = KernelFile.text(path) else { return nil }
         for line in contents.split(separator: "\n") where line.hasPrefix(name) {
             guard let colon = line.firstIndex(of: ":") else { continue }
             return line[line.index(after: colon)...].trimmingPrefix { $0.isWhitespace }.description
@@ -76,8 +75,7 @@ struct Machine: Codable, Hashable, Sendable {
     private static func fileSystem(of directory: String) -> String {
         guard let resolved = realpath(directory, nil) else { return "unknown" }
         defer { free(resolved) }
-        let mounts = (try? String(contentsOf: URL(filePath: "/proc/self/mounts"), encoding: .utf8)) ?? ""
-        return fileSystem(of: String(cString: resolved), mounts: mounts)
+        return fileSystem(of: String(cString: resolved), mounts: KernelFile.text("/proc/self/mounts") ?? "")
     }
 
     static func fileSystem(of path: String, mounts: String) -> String {

@@ -17,7 +17,10 @@ struct Measurement: Codable, Sendable {
     var batchEntries: Int
     var durability: Durability
     var compression: String
+    /// What the engine was given; `recovery` gives more than was asked for.
     var memoryBudget: Int
+    /// What was asked for.
+    var askedMemoryBudget: Int
     /// The page cache was dropped before, and nothing was warmed up.
     var isCold: Bool
     /// Of the database's pages, the share that dropping left in memory.
@@ -66,7 +69,8 @@ struct Measurement: Codable, Sendable {
         case batchEntries = "batch_entries"
         case durability
         case compression
-        case memoryBudget = "memory_budget"
+        case memoryBudget = "engine_memory_budget"
+        case askedMemoryBudget = "memory_budget"
         case isCold = "cold"
         case coldResidentShare = "cold_resident_share"
         case seed
@@ -113,6 +117,7 @@ extension Measurement {
         durability = kind.durability
         compression = facts.compression
         memoryBudget = job.settings.memoryBudget
+        askedMemoryBudget = job.memoryBudget
         isCold = job.isCold
         coldResidentShare = job.residentShare
         seed = job.seed
@@ -141,6 +146,8 @@ extension Measurement {
         machine = job.machine
     }
 
+    var peakResidentMiB: Double? { peakResidentBytes.map { Double($0) / Double(1 << 20) } }
+
     /// Every field is there on every line: what is unknown is null.
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
@@ -157,6 +164,7 @@ extension Measurement {
         try container.encode(durability, forKey: .durability)
         try container.encode(compression, forKey: .compression)
         try container.encode(memoryBudget, forKey: .memoryBudget)
+        try container.encode(askedMemoryBudget, forKey: .askedMemoryBudget)
         try container.encode(isCold, forKey: .isCold)
         try container.encode(coldResidentShare, forKey: .coldResidentShare)
         try container.encode(seed, forKey: .seed)

@@ -92,7 +92,8 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     /// Reads entries in the timed part, which then starts with warm caches.
     var reads: Bool {
         switch self {
-        case .readrandom, .readmissing, .readhot, .multiget, .seekrandom, .readseq, .readreverse, .readwhilewriting: true
+        case .readrandom, .readmissing, .readhot, .multiget, .seekrandom, .readseq, .readreverse, .readwhilewriting:
+            true
         default: mix != nil
         }
     }
