@@ -8,7 +8,8 @@ struct ApusBench: ParsableCommand {
         commandName: "apus-bench",
         abstract: "Measures Apus and the engines people would pick instead, all with one loop.",
         subcommands: [
-            RunCommand.self, ReportCommand.self, ListCommand.self, AllocationsCommand.self, JobCommand.self,
+            RunCommand.self, ReportCommand.self, ThresholdsCommand.self, AllocationsCommand.self, ListCommand.self,
+            JobCommand.self,
         ],
         defaultSubcommand: nil
     )

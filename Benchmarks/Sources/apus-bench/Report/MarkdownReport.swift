@@ -30,13 +30,13 @@ struct MarkdownReport {
             let cells = engines.map { cell(workload, $0) }
             lines.append("| \(workload.workload) | " + cells.joined(separator: " | ") + " |")
         }
-        lines += ["", "Settings:", ""]
+        lines += ["", "<details><summary>Settings</summary>", ""]
         for engine in engines {
             for settings in Circumstances.settings(of: engine, in: comparison) {
                 lines.append("- \(engine): \(settings)")
             }
         }
-        return lines
+        return lines + ["", "</details>"]
     }
 
     private func cell(_ workload: WorkloadComparison, _ engine: String) -> String {
