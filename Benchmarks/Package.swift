@@ -77,7 +77,7 @@ if FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/../Source
     swiftSettings.append(.define("ENGINE_APUS"))
 }
 
-/// apus-allocations counts allocations by being its own `malloc` (see MallocHooks.swift).
+/// apus-probe counts allocations by being its own `malloc` (see MallocHooks.swift).
 let hookedFunctions = ["malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign"]
 let hookLinkerFlags = hookedFunctions.flatMap { ["-Xlinker", "--defsym=\($0)=apus_counting_\($0)"] }
 
@@ -97,10 +97,16 @@ let package = Package(
             linkerSettings: benchLinkerSettings
         ),
         .executableTarget(
-            name: "apus-allocations",
+            name: "apus-probe",
             dependencies: apusDependencies,
             swiftSettings: swiftSettings,
             linkerSettings: [.unsafeFlags(hookLinkerFlags + ["-Xlinker", "--export-dynamic"])]
+        ),
+        .testTarget(
+            name: "BenchTests",
+            dependencies: ["apus-bench"],
+            exclude: ["Fixtures"],
+            swiftSettings: swiftSettings
         ),
     ]
 )
