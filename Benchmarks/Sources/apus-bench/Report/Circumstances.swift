@@ -29,7 +29,9 @@ struct Circumstances {
     /// Of one engine under one set of conditions: durable workloads have settings of their own.
     static func settings(of engine: String, in comparison: ConditionsComparison) -> [String] {
         comparison.workloads.flatMap { workload in
-            (workload.summary(of: engine)?.runs ?? []).map(\.settings)
+            (workload.summary(of: engine)?.runs ?? []).map { run in
+                run.settings + (run.method.map { "; \(workload.workload): \($0)" } ?? "")
+            }
         }.distinct()
     }
 
