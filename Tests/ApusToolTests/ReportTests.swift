@@ -1,0 +1,66 @@
+// What stats, salvage and verify say about databases that are damaged, or that have names made to confuse.
+
+import Foundation
+import Testing
+
+@Suite struct ReportTests {
+    struct Verified: Decodable {
+        struct Problem: Decodable {
+            var kind: String
+            var message: String
+            var file: String?
+            var offset: UInt64?
+        }
+        var sound: Bool
+        var problems: [Problem]
+    }
+
+    @Test func namesOfKeyspacesStayOnTheirLine() throws {
+        let tool = try Tool()
+        try tool.run("put", "--create", "n.apus", "a", "b", "-k", "one\ntwo\u{1B}[2K")
+        let escaped = #"one\ntwo\x1b[2K"#
+        for command in [["stats", "n.apus"], ["keyspaces", "n.apus"], ["salvage", "n.apus", "m.apus"]] {
+            let result = try tool.run(command)
+            #expect(result.code == 0 && result.text.contains(escaped), "\(command): \(result.text)")
+            #expect(!result.text.contains("\u{1B}") && !result.lines.contains { $0.hasPrefix("two") }, "\(command)")
+        }
+    }
+
+    private func files(_ tool: Tool, _ suffix: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: tool.directory.path + "/v.apus")
+            .filter { $0.hasSuffix(suffix) }.sorted()
+    }
+
+    @Test(arguments: ["CURRENT", ".table", ".manifest"], [false, true])
+    func verifyReportsWhatCannotBeOpened(suffix: String, isMissing: Bool) throws {
+        let tool = try Tool()
+        try tool.run("put", "--create", "v.apus", "a", "b")
+        try tool.run("put", "v.apus", "c", "d")
+        let name = try #require(files(tool, suffix).first)
+        if isMissing {
+            try FileManager.default.removeItem(atPath: "\(tool.directory.path)/v.apus/\(name)")
+        } else {
+            try tool.write("v.apus/\(name)", tool.read("v.apus/\(name)").prefix(3))
+        }
+        let result = try tool.run("verify", "v.apus", "--json")
+        #expect(result.code == 2, "\(name): \(result.errors)")
+        let report = try result.json(Verified.self)
+        #expect(!report.sound)
+        let problem = try #require(report.problems.first)
+        #expect(problem.kind == "corruption" && !problem.message.isEmpty)
+        #expect(problem.file?.hasSuffix("/\(name)") == true, "\(problem)")
+        let spoken = try tool.run("verify", "v.apus")
+        #expect(spoken.code == 2 && spoken.errors.hasPrefix("apus: ") && spoken.errors.contains(name))
+    }
+
+    @Test func verifyReportsThatThereIsNothing() throws {
+        let tool = try Tool()
+        try tool.write("other/file", "x")
+        for (path, kind) in [("none", "notFound"), ("other", "notADatabase")] {
+            let result = try tool.run("verify", path, "--json")
+            #expect(result.code == 1)
+            let report = try result.json(Verified.self)
+            #expect(!report.sound && report.problems.map(\.kind) == [kind])
+        }
+    }
+}
