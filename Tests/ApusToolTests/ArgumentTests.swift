@@ -51,7 +51,8 @@ import Testing
             try #expect(
                 tool.run("import", "--create", "d.apus", "-", "--format", "jsonl", input: entries).code == 0)
             try #expect(tool.run(["delete", "d.apus", "--hex"] + arguments).code == 0)
-            try #expect(tool.run("scan", "d.apus", "--hex", "--keys-only").lines == Array(keys.prefix(left)), "\(arguments)")
+            let found = try tool.run("scan", "d.apus", "--hex", "--keys-only").lines
+            #expect(found == Array(keys.prefix(left)), "\(arguments)")
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: tool.directory.path + "/d.apus") {
             let dumped = try tool.run("dump", "d.apus/\(name)").text

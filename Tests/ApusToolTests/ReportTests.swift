@@ -63,4 +63,38 @@ import Testing
             #expect(!report.sound && report.problems.map(\.kind) == [kind])
         }
     }
+
+    struct Part: Decodable {
+        var offset: UInt64?
+        var text: String
+        var details: [String]
+        var damaged: Bool
+    }
+
+    private func dump(_ tool: Tool, _ path: String) throws -> [Part] {
+        let result = try tool.run("dump", path, "--json")
+        #expect(result.code == 0, "\(path): \(result.errors)")
+        return try result.lines.map { try JSONDecoder().decode(Part.self, from: Data($0.utf8)) }
+    }
+
+    @Test func dumpsAreObjectsWithAllThatTheTextSays() throws {
+        let tool = try Tool()
+        try tool.run("put", "--create", "v.apus", "a \"key\"", "b")
+        try tool.run("put", "v.apus", "c", "d")
+        for name in try files(tool, "") where name != "LOCK" {
+            let parts = try dump(tool, "v.apus/\(name)")
+            let text = parts.flatMap { part in
+                [part.offset.map { "@\($0) \(part.text)" } ?? part.text] + part.details.map { "   \($0)" }
+            }
+            try #expect(text == tool.run("dump", "v.apus/\(name)").lines, "\(name)")
+            #expect(parts.allSatisfy { !$0.damaged }, "\(name)")
+            #expect(name == "CURRENT" || parts.contains { $0.offset != nil && !$0.details.isEmpty }, "\(name)")
+        }
+        let name = try #require(files(tool, ".table").first)
+        let table = "v.apus/\(name)"
+        var bytes = try tool.read(table)
+        bytes[5] ^= 1
+        try tool.write(table, bytes)
+        try #expect(dump(tool, table).contains { $0.damaged && $0.offset != nil })
+    }
 }

@@ -62,7 +62,8 @@ struct SalvageCommand: ParsableCommand {
             try output.writeLine(jsonText(Report(report)))
         } else {
             for keyspace in report.keyspaces {
-                try output.writeLine("recovered  \(displayed(keyspace.name.utf8)): \(grouped(keyspace.entries)) entries")
+                let name = displayed(keyspace.name.utf8)
+                try output.writeLine("recovered  \(name): \(grouped(keyspace.entries)) entries")
             }
             for loss in report.losses { try output.writeLine("lost       \(text(loss))") }
             if report.omittedLosses > 0 {
