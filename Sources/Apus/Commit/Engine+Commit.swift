@@ -47,6 +47,9 @@ extension Engine {
             for item in admitted { apply(item) }
             visible.store(committer.lastSequence.rawValue, ordering: .releasing)
             afterCommit(byteCount: admitted.reduce(0) { $0 + $1.batch.byteCount })
+            if admitted.contains(where: { $0.batch.trees.contains { $0.active.earliestExpiry != 0 } }) {
+                scheduleUpkeep()
+            }
         } catch {
             for item in admitted { outcomes[item.index] = .failure(error) }
         }
@@ -249,7 +252,7 @@ extension Engine {
     }
 
     /// Seals after a commit that is done: a failed sync makes the database refuse further writes, not this one.
-    private func sealInPassing(_ tree: Tree) {
+    func sealInPassing(_ tree: Tree) {
         do throws(ApusError) {
             try synchronizeBeforeSealing(tree)
             seal(tree)
