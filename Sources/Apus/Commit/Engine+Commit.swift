@@ -46,7 +46,7 @@ extension Engine {
             try log(&admitted, isDurable: isDurable)
             for item in admitted { apply(item) }
             visible.store(committer.lastSequence.rawValue, ordering: .releasing)
-            afterCommit(admitted)
+            afterCommit(byteCount: admitted.reduce(0) { $0 + $1.batch.byteCount })
             if admitted.contains(where: { $0.batch.trees.contains { $0.active.earliestExpiry != 0 } }) {
                 scheduleUpkeep()
             }
@@ -98,7 +98,7 @@ extension Engine {
         }
     }
 
-    private func makeRoom(in tree: Tree, forEntries entries: Int, byteCount: Int) throws(ApusError) {
+    func makeRoom(in tree: Tree, forEntries entries: Int, byteCount: Int) throws(ApusError) {
         let pressure = tree.pressure.load(ordering: .relaxed)
         if pressure > 0 { try slowDown(tree, byteCount: byteCount, pressure: pressure) }
         if tree.active.hasRoom(forEntries: entries, byteCount: byteCount)
@@ -165,19 +165,23 @@ extension Engine {
                         try log.append(bytes, sequence: item.firstSequence)
                     }
                 }
-                try log.write()
+                try log.write(beforeSync: isDurable)
                 committer.hasUnsyncedCommits = true
             }
             if isDurable && committer.hasUnsyncedCommits { try synchronizeLog(log) }
         } catch {
-            // Out of space is a refusal before anything was written; everything else is final.
-            if error.kind != .outOfSpace { fail(error) }
-            throw error
+            throw refused(error)
         }
         committer.lastSequence = sequence
     }
 
-    private func synchronizeLog(_ log: LogSet) throws(ApusError) {
+    /// Out of space is a refusal before anything was written; everything else is final.
+    func refused(_ error: ApusError) -> ApusError {
+        if error.kind != .outOfSpace { fail(error) }
+        return error
+    }
+
+    func synchronizeLog(_ log: LogSet) throws(ApusError) {
         let start = clock.monotonicNanoseconds()
         try log.synchronize()
         committer.hasUnsyncedCommits = false
@@ -211,8 +215,8 @@ extension Engine {
 
     // MARK: - Afterwards
 
-    private func afterCommit(_ admitted: [Admitted]) {
-        committer.bytesSinceWeighing += admitted.reduce(0) { $0 + $1.batch.byteCount }
+    func afterCommit(byteCount: Int) {
+        committer.bytesSinceWeighing += byteCount
         if committer.bytesSinceWeighing > tuning.writeBufferByteCount / 32 {
             committer.bytesSinceWeighing = 0
             weighMemtables()
