@@ -16,10 +16,10 @@ STRICT := APUS_STRICT=1
 # A crash in a test that expects one would otherwise spend seconds on a backtrace.
 RUN := SWIFT_BACKTRACE=enable=no
 
-.PHONY: help setup build demo test lint format sanitize torture fuzz coverage sabotage bench docs clean
+.PHONY: help setup build demo test lint format sanitize torture fuzz coverage sabotage bench bench-peers docs clean
 
 help: ## Shows this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
 
 setup: ## Installs the system packages that are missing
 	@.ci/setup
@@ -57,8 +57,12 @@ coverage: setup ## Line coverage of the engine by folder; fails below 90 %
 sabotage: setup ## Puts mistakes into a copy of the engine, one by one; the tests must notice each
 	@.ci/sabotage
 
-bench: setup ## Runs the benchmarks against the peers that are installed
-	cd Benchmarks && $(SWIFT) run -c release apus-bench run
+bench: setup ## Measures Apus alone: ENTRIES= (1000000) and REPETITIONS= (3) scale it
+	@SWIFT="$(SWIFT)" Benchmarks/measure --engines apus
+
+bench-peers: setup ## Installs the other engines and measures everything beside them
+	@Benchmarks/install-peers
+	@SWIFT="$(SWIFT)" Benchmarks/measure
 
 docs: setup ## Builds the documentation into .build/documentation
 	DOCC=1 $(SWIFT) package --allow-writing-to-directory .build/documentation generate-documentation \

@@ -40,7 +40,12 @@ let package = Package(
             pkgConfig: "libzstd",
             providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]
         ),
-        .target(name: "ApusIO"),
+        // What kind of file system a file is on; only Linux has, and needs, the header.
+        .systemLibrary(name: "CLinuxVFS"),
+        .target(
+            name: "ApusIO",
+            dependencies: [.target(name: "CLinuxVFS", condition: .when(platforms: [.linux]))]
+        ),
         .target(
             name: "Apus",
             dependencies: [

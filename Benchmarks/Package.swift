@@ -9,9 +9,6 @@ import PackageDescription
 
 let strict = Context.environment["APUS_STRICT"] == "1"
 
-/// A folder with `include/rocksdb/c.h` and `lib/librocksdb.so`: measures that build in place of the system's.
-let rocksDBFolder = Context.environment["ROCKSDB_LIBRARY_PATH"]
-
 func isInstalled(_ header: String, in folders: [String] = ["/usr/include", "/usr/local/include"]) -> Bool {
     folders.contains { FileManager.default.fileExists(atPath: "\($0)/\(header)") }
 }
@@ -19,32 +16,38 @@ func isInstalled(_ header: String, in folders: [String] = ["/usr/include", "/usr
 struct Peer {
     var module: String
     var condition: String
-    var isInstalled: Bool
+    var header: String
     var debianPackage: String
+    /// A folder with `include` and `lib` of another build, measured in place of the system's.
+    var folder: String?
+
+    var isPresent: Bool { folder.map { isInstalled(header, in: ["\($0)/include"]) } ?? isInstalled(header) }
 }
 
 let peers = [
     Peer(
         module: "CRocksDB",
         condition: "PEER_ROCKSDB",
-        isInstalled: rocksDBFolder.map { isInstalled("rocksdb/c.h", in: ["\($0)/include"]) }
-            ?? isInstalled("rocksdb/c.h"),
-        debianPackage: "librocksdb-dev"
+        header: "rocksdb/c.h",
+        debianPackage: "librocksdb-dev",
+        folder: Context.environment["ROCKSDB_LIBRARY_PATH"]
     ),
     Peer(
         module: "CLevelDB",
         condition: "PEER_LEVELDB",
-        isInstalled: isInstalled("leveldb/c.h"),
-        debianPackage: "libleveldb-dev"
+        header: "leveldb/c.h",
+        debianPackage: "libleveldb-dev",
+        folder: Context.environment["LEVELDB_LIBRARY_PATH"]
     ),
-    Peer(module: "CLMDB", condition: "PEER_LMDB", isInstalled: isInstalled("lmdb.h"), debianPackage: "liblmdb-dev"),
+    Peer(module: "CLMDB", condition: "PEER_LMDB", header: "lmdb.h", debianPackage: "liblmdb-dev"),
     Peer(
-        module: "CSQLite",
-        condition: "PEER_SQLITE",
-        isInstalled: isInstalled("sqlite3.h"),
-        debianPackage: "libsqlite3-dev"
+        module: "CWiredTiger",
+        condition: "PEER_WIREDTIGER",
+        header: "wiredtiger.h",
+        debianPackage: "libwiredtiger-dev"
     ),
-].filter(\.isInstalled)
+    Peer(module: "CSQLite", condition: "PEER_SQLITE", header: "sqlite3.h", debianPackage: "libsqlite3-dev"),
+].filter(\.isPresent)
 
 /// `-Ounchecked` and the like stay out on purpose: Apus is measured as people build it.
 var swiftSettings: [SwiftSetting] = [
@@ -54,10 +57,11 @@ if strict { swiftSettings.append(.treatAllWarnings(as: .error)) }
 var benchSettings = swiftSettings + peers.map { .define($0.condition) }
 var benchLinkerSettings: [LinkerSetting] = []
 
-if let rocksDBFolder, peers.contains(where: { $0.module == "CRocksDB" }) {
-    benchSettings += [.define("PEER_ROCKSDB_OWN_BUILD"), .unsafeFlags(["-Xcc", "-I\(rocksDBFolder)/include"])]
+for peer in peers {
+    guard let folder = peer.folder else { continue }
+    benchSettings += [.define("\(peer.condition)_OWN_BUILD"), .unsafeFlags(["-Xcc", "-I\(folder)/include"])]
     benchLinkerSettings.append(
-        .unsafeFlags(["-L\(rocksDBFolder)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(rocksDBFolder)/lib"])
+        .unsafeFlags(["-L\(folder)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(folder)/lib"])
     )
 }
 
@@ -73,7 +77,7 @@ if FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/../Source
     swiftSettings.append(.define("ENGINE_APUS"))
 }
 
-/// apus-allocations counts allocations by being its own `malloc` (see MallocHooks.swift).
+/// apus-probe counts allocations by being its own `malloc` (see MallocHooks.swift).
 let hookedFunctions = ["malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign"]
 let hookLinkerFlags = hookedFunctions.flatMap { ["-Xlinker", "--defsym=\($0)=apus_counting_\($0)"] }
 
@@ -93,10 +97,16 @@ let package = Package(
             linkerSettings: benchLinkerSettings
         ),
         .executableTarget(
-            name: "apus-allocations",
+            name: "apus-probe",
             dependencies: apusDependencies,
             swiftSettings: swiftSettings,
             linkerSettings: [.unsafeFlags(hookLinkerFlags + ["-Xlinker", "--export-dynamic"])]
+        ),
+        .testTarget(
+            name: "BenchTests",
+            dependencies: ["apus-bench"],
+            exclude: ["Fixtures"],
+            swiftSettings: swiftSettings
         ),
     ]
 )

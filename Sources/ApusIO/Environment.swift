@@ -45,10 +45,12 @@ public protocol RandomSource: Sendable {
     func next() -> UInt64
 }
 
-/// What kind of background work a job is; a scheduler gives flushes and commits threads of their own, so that a
-/// long compaction never delays them.
+/// What kind of background work a job is; a scheduler gives each kind threads of its own, so that a long compaction
+/// never delays a flush or a commit.
 public enum WorkClass: Sendable {
     case commit, flush, compaction, maintenance
+    /// A call that a suspended task waits for; it may last as long as whatever it waits for in turn.
+    case request
 }
 
 /// Runs the engine's background work on threads that may block.

@@ -52,6 +52,9 @@ public protocol File: AnyObject, Sendable {
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(IOError) -> Int
     /// Writes all of `bytes`, extending the file where needed, or throws; after a throw any part may be written.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError)
+    /// As `write`, for a log's many small pieces: into space that `allocate` has reserved, by one thread at a time, never
+    /// beside `close`, and the file is never made shorter. A file may do it by mapping, which costs no call.
+    func store(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError)
     /// Returns when every byte written before is on stable storage (`fdatasync`; `F_FULLFSYNC` on Darwin).
     func synchronize() throws(IOError)
     /// Makes the file at least `byteCount` bytes long with space reserved; new bytes read as zero.
@@ -60,6 +63,12 @@ public protocol File: AnyObject, Sendable {
     func byteCount() throws(IOError) -> UInt64
     /// Further calls are a caller error. Errors are reported, and the descriptor is gone either way.
     func close() throws(IOError)
+}
+
+extension File {
+    public func store(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
+        try write(bytes, at: offset)
+    }
 }
 
 public protocol FileLock: AnyObject, Sendable {

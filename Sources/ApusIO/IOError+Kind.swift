@@ -43,6 +43,7 @@ public enum ErrorCode {
     public static let overQuota = EDQUOT
     public static let fileTooLarge = EFBIG
     public static let tooManyOpenFiles = EMFILE
+    public static let tooManyOpenFilesInSystem = ENFILE
     public static let notPermitted = EACCES
     public static let readOnlyFileSystem = EROFS
     public static let locked = EWOULDBLOCK

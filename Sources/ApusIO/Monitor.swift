@@ -18,7 +18,7 @@ import Musl
 public final class Monitor<State>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
-    @exclusivity(unchecked) private var state: State
+    @usableFromInline @exclusivity(unchecked) var state: State
 
     public init(_ state: sending State) {
         self.state = state
@@ -37,12 +37,17 @@ public final class Monitor<State>: @unchecked Sendable {
         mutex.deallocate()
     }
 
+    @usableFromInline func lock() { pthread_mutex_lock(mutex) }
+    @usableFromInline func unlock() { pthread_mutex_unlock(mutex) }
+
     /// Runs `body` alone.
+    @inlinable
     public func withLock<Result, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        // Inlinable, because a generic call into another module costs more than the lock.
+        lock()
+        defer { unlock() }
         return try body(&state)
     }
 

@@ -4,11 +4,13 @@
 
 import Synchronization
 
-/// Runs jobs on operating-system threads: one each for commits, flushes and maintenance, several for compactions.
+/// Runs jobs on operating-system threads: one each for commits, flushes and maintenance, several for compactions and
+/// for the calls of suspended tasks.
 public final class ThreadScheduler: Scheduler {
     private let commit = Lane(threadLimit: 1)
     private let flush = Lane(threadLimit: 1)
     private let maintenance = Lane(threadLimit: 1)
+    private let request = Lane(threadLimit: 4)
     private let compaction: Lane
     /// Held while threads are joined, so that a second caller returns no earlier than the first.
     private let shuttingDown = Monitor(())
@@ -25,13 +27,14 @@ public final class ThreadScheduler: Scheduler {
         for thread in lanes.flatMap({ $0.stop() }) { thread.detach() }
     }
 
-    private var lanes: [Lane] { [commit, flush, maintenance, compaction] }
+    private var lanes: [Lane] { [commit, flush, maintenance, request, compaction] }
 
     private func lane(_ workClass: WorkClass) -> Lane {
         switch workClass {
         case .commit: commit
         case .flush: flush
         case .maintenance: maintenance
+        case .request: request
         case .compaction: compaction
         }
     }

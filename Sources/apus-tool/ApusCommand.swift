@@ -10,8 +10,11 @@ struct ApusCommand: ParsableCommand {
             A database is a directory. Keys and values are text unless --hex is given. Entries live in keyspaces; \
             the one called "default" is meant where --keyspace names no other.
 
+            Before keys and values that begin with a dash write --, as in apus put my.apus -- -key -value.
+
             Exit codes: 0 done; 1 failed, or no such key; 2 the database is damaged; 64 wrong usage.
             """,
+        version: "ApusDB 1.0.0, database format 1",
         subcommands: [
             DemoCommand.self, PutCommand.self, GetCommand.self, DeleteCommand.self, ScanCommand.self,
             CountCommand.self, ImportCommand.self, ExportCommand.self, KeyspacesCommand.self, StatsCommand.self,

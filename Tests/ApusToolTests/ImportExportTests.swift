@@ -104,6 +104,24 @@ import Testing
         try #expect(tool.run("scan", "b.apus", "-k", "bare").lines.count == 2)
     }
 
+    @Test(arguments: ["csv", "tsv"])
+    func aKeyThatLooksLikeAByteOrderMarkKeepsIt(format: String) throws {
+        let tool = try Tool()
+        let (mark, input) = ("efbbbf", "{\"keyHex\":\"efbbbf61\",\"value\":\"v\"}\n")
+        try tool.run("import", "--create", "b.apus", "-", "--format", "jsonl", input: input)
+        // Without a header the key is the first thing in the file.
+        try tool.write("bare.csv", "\"\u{FEFF}a\",v\n")
+        try #expect(tool.run("import", "b.apus", "bare.csv", "--no-header", "-k", "bare").code == 0)
+        for keyspace in ["default", "bare"] {
+            try #expect(tool.run("export", "b.apus", "\(keyspace).out", "-k", keyspace, "--format", format).code == 0)
+            let header = keyspace == "bare" ? ["--no-header"] : []
+            let back = ["import", "b.apus", "\(keyspace).out", "-k", "\(keyspace) back", "--format", format]
+            try #expect(tool.run(back + header).code == 0)
+            let keys = try tool.run("scan", "b.apus", "-k", "\(keyspace) back", "--hex", "--keys-only").lines
+            #expect(keys == ["\(mark)61"], "\(keyspace)")
+        }
+    }
+
     /// Once the error was lost when the refused record began a batch, and thousands of records with it.
     @Test(arguments: [0, 1, 2_500])
     func aRecordThatCannotBeStoredEndsTheImport(before: Int) throws {

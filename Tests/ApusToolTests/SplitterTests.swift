@@ -35,8 +35,16 @@ import Testing
         try withFile("k,v\n") { try #expect(rows($0) == []) }
     }
 
-    @Test func everyPositionIsAPlaceToGoOnFrom() throws {
-        try withFile("k,v\na,1\n\nb,\"2\n2\"\nc,3") { path in
+    @Test func linesMayEndWithCarriageReturns() throws {
+        try withFile("k,v\na,b\r") { try #expect(rows($0) == ["a=b"]) }
+        try withFile("k,v\r\na,\"b\"\r") { try #expect(rows($0) == ["a=b"]) }
+        try withFile("k,v\ra,\"1\r2\"\r\rb,2\rc,3") { try #expect(rows($0) == ["a=1\r2", "b=2", "c=3"]) }
+        try withFile("k,v\r\ra,1\r\n\r\nb,\r") { try #expect(rows($0) == ["a=1", "b="]) }
+    }
+
+    @Test(arguments: ["\n", "\r\n", "\r"])
+    func everyPositionIsAPlaceToGoOnFrom(lineEnd: String) throws {
+        try withFile("k,v\na,1\n\nb,\"2\n2\"\nc,3".replacing("\n", with: lineEnd)) { path in
             let reader = try DelimitedReader(
                 ByteInput(path: path),
                 delimiter: UInt8(ascii: ","),

@@ -7,7 +7,10 @@ struct ApusBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus-bench",
         abstract: "Measures Apus and the engines people would pick instead, all with one loop.",
-        subcommands: [RunCommand.self, ListCommand.self, AllocationsCommand.self, JobCommand.self],
+        subcommands: [
+            RunCommand.self, ReportCommand.self, ThresholdsCommand.self, AllocationsCommand.self, ListCommand.self,
+            JobCommand.self,
+        ],
         defaultSubcommand: nil
     )
 }

@@ -63,6 +63,11 @@ extension ApusError: CustomStringConvertible {
 }
 
 extension ApusError {
+    /// The process or the system has too many files open, which passes.
+    var isForWantOfDescriptors: Bool {
+        systemCode == ErrorCode.tooManyOpenFiles || systemCode == ErrorCode.tooManyOpenFilesInSystem
+    }
+
     /// The engine's error for a failed system call.
     init(_ error: IOError) {
         let kind: Kind =

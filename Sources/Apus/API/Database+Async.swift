@@ -2,6 +2,7 @@
 // cooperative pool waits for a disk.
 
 import ApusIO
+import Synchronization
 
 extension Database {
     /// Applies `batch` completely or not at all; suspends until it is as durable as asked for.
@@ -60,9 +61,26 @@ extension Database {
 
     private func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            engine.environment.scheduler.run(.maintenance) {
-                continuation.resume(with: Result(catching: body))
-            }
+            let reply = Reply(continuation)
+            engine.environment.scheduler.run(.request) { reply.send(Result(catching: body)) }
         }
+    }
+}
+
+/// Resumes a task exactly once: with what the job found or, if the job is dropped because the database closes, with
+/// the error that says so.
+private final class Reply<Value: Sendable>: Sendable {
+    private let continuation: CheckedContinuation<Value, any Error>
+    private let isSent = Atomic(false)
+
+    init(_ continuation: CheckedContinuation<Value, any Error>) {
+        self.continuation = continuation
+    }
+
+    deinit { send(.failure(ApusError(.closed, "the database is closed"))) }
+
+    func send(_ result: Result<Value, any Error>) {
+        if isSent.exchange(true, ordering: .relaxed) { return }
+        continuation.resume(with: result)
     }
 }

@@ -42,8 +42,25 @@ public final class Keyspace: Sendable {
     public func put<Key: ByteRepresentable & ~Copyable & ~Escapable, Value: ByteRepresentable & ~Copyable & ~Escapable>(
         _ key: borrowing Key, _ value: borrowing Value, expiry: Expiry = .automatic, durability: Durability? = nil
     ) throws(ApusError) {
+        try key.withBytes { (key) throws(ApusError) in
+            try value.withBytes { (value) throws(ApusError) in
+                try putBytes(key, value, expiry: expiry, durability: durability)
+            }
+        }
+    }
+
+    @usableFromInline
+    func putBytes(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, expiry: Expiry, durability: Durability?
+    ) throws(ApusError) {
+        if Limits.keyByteCount.contains(key.count), value.count <= Engine.largestSingleValue,
+            tree.expiryTime(expiry) == 0
+        {
+            let entry = SingleEntry(kind: .value, keyspace: tree.id, key: key, payload: value)
+            if try engine.commitAlone(entry, in: tree, durability: durability ?? engine.options.durability) { return }
+        }
         var batch = WriteBatch()
-        batch.put(key, value, in: self, expiry: expiry)
+        batch.putBytes(key, value, in: self, expiry: expiry)
         try database.commit(batch, durability: durability)
     }
 
@@ -52,8 +69,18 @@ public final class Keyspace: Sendable {
     public func delete<Key: ByteRepresentable & ~Copyable & ~Escapable>(
         _ key: borrowing Key, durability: Durability? = nil
     ) throws(ApusError) {
+        try key.withBytes { (key) throws(ApusError) in try deleteBytes(key, durability: durability) }
+    }
+
+    @usableFromInline
+    func deleteBytes(_ key: UnsafeRawBufferPointer, durability: Durability?) throws(ApusError) {
+        if Limits.keyByteCount.contains(key.count) {
+            let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+            let entry = SingleEntry(kind: .deletion, keyspace: tree.id, key: key, payload: nothing)
+            if try engine.commitAlone(entry, in: tree, durability: durability ?? engine.options.durability) { return }
+        }
         var batch = WriteBatch()
-        batch.delete(key, in: self)
+        batch.deleteBytes(key, in: self)
         try database.commit(batch, durability: durability)
     }
 

@@ -36,7 +36,8 @@ public struct Options: Sendable {
 
     /// Receives messages about opening, recovery, stalls and failures.
     public var logger = Logger(label: "apus", factory: { _ in SwiftLogNoOpLogHandler() })
-    /// Called after flushes, compactions, stalls and errors, on the thread that did the work: return quickly.
+    /// Called after flushes, compactions, stalls and errors, on the thread that did the work, while commits and other
+    /// work may wait for it: return quickly, and call nothing of the database, which would wait for itself.
     public var onEvent: (@Sendable (Event) -> Void)?
 
     /// Sizes that tests make tiny, so that every level and code path is reached with little data.

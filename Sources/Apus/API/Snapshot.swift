@@ -5,7 +5,8 @@ import Synchronization
 
 /// Reads every keyspace as it was when the snapshot was taken.
 ///
-/// While a snapshot lives, compaction keeps what it sees; release it when done (or let it go out of scope).
+/// While a snapshot lives, compaction keeps what it sees; release it when done (or let it go out of scope). Of keyspaces
+/// with `CompactionStyle.fifo` the oldest entries go all the same.
 public final class Snapshot: Sendable {
     public let database: Database
     let pin: SnapshotList.Pin

@@ -80,26 +80,42 @@ public final class Transaction {
         try get(key, in: keyspace) != nil
     }
 
-    /// See `Keyspace.scan`. The range walked counts as read: an entry that another commit adds to it is a conflict.
+    /// See `Keyspace.scan`. The range walked counts as read, up to the entry where the scan was stopped: an entry that
+    /// another commit adds to it is a conflict. What `body` itself writes the scan does not see.
     public func scan(
         _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max,
         _ body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
     ) throws {
-        try KeyspaceReader.walk(try scanCursor(range, keyspace), reversed: reversed, limit: limit, body)
+        let cursor = try scanCursor(range, keyspace)
+        guard limit > 0 else { return }
+        defer { noteWalk(of: cursor, range, reversed, keyspace) }
+        try KeyspaceReader.walk(cursor, reversed: reversed, limit: limit, body)
     }
 
     /// See `Keyspace.entries`.
     public func entries(
         _ range: KeyRange = .all, in keyspace: Keyspace, reversed: Bool = false, limit: Int = .max
     ) throws(ApusError) -> [Entry] {
-        try KeyspaceReader.collect(try scanCursor(range, keyspace), reversed: reversed, limit: limit)
+        let cursor = try scanCursor(range, keyspace)
+        guard limit > 0 else { return [] }
+        defer { noteWalk(of: cursor, range, reversed, keyspace) }
+        return try KeyspaceReader.collect(cursor, reversed: reversed, limit: limit)
     }
 
     private func scanCursor(_ range: KeyRange, _ keyspace: Keyspace) throws(ApusError) -> VisibleCursor {
         try check(keyspace)
         try range.check()
-        reads.add(range: range, in: keyspace.tree)
         return try visibleCursor(range, keyspace)
+    }
+
+    /// Notes what a walk has read: the range up to the entry that the cursor still stands on, all of it if the cursor
+    /// came to its end, or failed.
+    private func noteWalk(of cursor: VisibleCursor, _ range: KeyRange, _ reversed: Bool, _ keyspace: Keyspace) {
+        var walked = range
+        if cursor.isValid {
+            if reversed { walked.lower = [UInt8](cursor.key) } else { walked.upper = [UInt8](cursor.key) + [0] }
+        }
+        reads.add(range: walked, in: keyspace.tree)
     }
 
     // MARK: Savepoints
@@ -175,6 +191,6 @@ public final class Transaction {
     private func visibleCursor(_ range: KeyRange, _ keyspace: Keyspace) throws(ApusError) -> VisibleCursor {
         let reader = try reader(keyspace)
         guard let own = try overlayIfNeeded(keyspace) else { return try reader.visibleCursor(range) }
-        return try reader.visibleCursor(range, above: own)
+        return try reader.visibleCursor(range, above: own, upTo: snapshot.pin.sequence.advanced(by: batch.count))
     }
 }

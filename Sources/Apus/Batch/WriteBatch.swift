@@ -199,16 +199,18 @@ extension WriteBatch {
     struct Position: Sendable {
         fileprivate let byteCount: Int
         fileprivate let count: Int
+        fileprivate let treeCount: Int
         fileprivate let error: ApusError?
     }
 
-    var position: Position { Position(byteCount: encoded.count, count: count, error: error) }
+    var position: Position { Position(byteCount: encoded.count, count: count, treeCount: trees.count, error: error) }
 
     /// Forgets everything added after `position` was taken.
     mutating func truncate(to position: Position) {
         precondition(position.count <= count, "the position is not one of this batch")
         encoded.removeSubrange(position.byteCount...)
         mergeTimeOffsets.removeAll { $0 >= position.byteCount }
+        trees.removeSubrange(position.treeCount...)
         setCount(position.count)
         error = position.error
     }

@@ -116,6 +116,26 @@ final class CommitPipeline: Sendable {
         }
     }
 
+    /// Makes the caller the leader of a commit of its own, if nobody leads and nobody waits. `endLead` must follow.
+    func tryLead() throws(ApusError) -> Bool {
+        try queue.withLock { (queue) throws(ApusError) in
+            if queue.isFinished { throw Self.closed }
+            if queue.isLed || !queue.pending.isEmpty { return false }
+            queue.isLed = true
+            return true
+        }
+    }
+
+    func endLead() {
+        let (wake, needsLeader) = queue.withLock { queue in
+            queue.isLed = false
+            if queue.pending.isEmpty { return (queue.isFinished, false) }
+            return (true, queue.pending.allSatisfy { $0.completion != nil })
+        }
+        if wake { queue.broadcast() }
+        if needsLeader { scheduler.run(.commit) { [weak self] in self?.leadPending() } }
+    }
+
     /// Performs `request` some time later and calls its completion. Callable from anywhere.
     func enqueue(_ request: CommitRequest) {
         let needsLeader: Bool? = queue.withLock { queue in

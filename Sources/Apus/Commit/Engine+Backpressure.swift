@@ -13,7 +13,7 @@ extension Engine {
             scheduleCompaction()
             try waitForBackground { structure in
                 guard let state = structure.trees[tree.id] else { return true }
-                if state.compactionError != nil { return true }
+                if state.compactionError != nil || tree.settings.style != .leveled { return true }
                 return state.version.levels[0].count < self.tuning.levelZeroStop
             }
         }
@@ -34,23 +34,23 @@ extension Engine {
         recordStall(tree, since: start)
     }
 
-    /// Waits until `condition` holds. Throws if that cannot be expected: the database is closing, has failed, or is
-    /// out of space (then the background work is tried again, so that writes resume by themselves).
+    /// Waits until `condition` holds. Throws if that cannot be expected: the database is closing, has failed, or its
+    /// background work pauses (then it is tried again, so that writes resume by themselves).
     func waitForBackground(_ condition: @escaping (Structure) -> Bool) throws(ApusError) {
-        var spaceError: ApusError?
+        var pauseError: ApusError?
         _ = try structure.waitUntil(helping: environment.scheduler) { (structure) throws(ApusError) -> Bool? in
             if condition(structure) { return true }
-            if structure.isClosing { throw ApusError(.closed, "the database is closed") }
+            if self.isClosing.load(ordering: .acquiring) { throw ApusError(.closed, "the database is closed") }
             try self.health.check()
-            if let error = structure.spaceError {
-                spaceError = error
+            if let error = structure.pauseError {
+                pauseError = error
                 return true
             }
             return nil
         }
-        if let spaceError {
+        if let pauseError {
             scheduleRetry()
-            throw spaceError
+            throw pauseError
         }
     }
 

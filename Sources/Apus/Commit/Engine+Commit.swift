@@ -46,7 +46,10 @@ extension Engine {
             try log(&admitted, isDurable: isDurable)
             for item in admitted { apply(item) }
             visible.store(committer.lastSequence.rawValue, ordering: .releasing)
-            afterCommit(admitted)
+            afterCommit(byteCount: admitted.reduce(0) { $0 + $1.batch.byteCount })
+            if admitted.contains(where: { $0.batch.trees.contains { $0.active.earliestExpiry != 0 } }) {
+                scheduleUpkeep()
+            }
         } catch {
             for item in admitted { outcomes[item.index] = .failure(error) }
         }
@@ -56,7 +59,7 @@ extension Engine {
     /// A batch on its way through the steps.
     private struct Admitted {
         let index: Int
-        let batch: WriteBatch
+        var batch: WriteBatch
         var firstSequence = SequenceNumber.zero
     }
 
@@ -69,9 +72,7 @@ extension Engine {
             throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped")
         }
         try validate?()
-        var stamped = batch
-        stamped.stampMerges(clock.now)
-        return Admitted(index: index, batch: stamped)
+        return Admitted(index: index, batch: batch)
     }
 
     // MARK: - 2. Room
@@ -97,7 +98,7 @@ extension Engine {
         }
     }
 
-    private func makeRoom(in tree: Tree, forEntries entries: Int, byteCount: Int) throws(ApusError) {
+    func makeRoom(in tree: Tree, forEntries entries: Int, byteCount: Int) throws(ApusError) {
         let pressure = tree.pressure.load(ordering: .relaxed)
         if pressure > 0 { try slowDown(tree, byteCount: byteCount, pressure: pressure) }
         if tree.active.hasRoom(forEntries: entries, byteCount: byteCount)
@@ -149,6 +150,8 @@ extension Engine {
         guard let log = committer.log else { preconditionFailure("a read-only database has no log") }
         var sequence = committer.lastSequence
         for index in admitted.indices {
+            // Not before: making room may take longer than compaction waits for an operand that is on its way.
+            admitted[index].batch.stampMerges(clock.now)
             admitted[index].firstSequence = sequence.advanced(by: 1)
             sequence = sequence.advanced(by: admitted[index].batch.count)
         }
@@ -162,19 +165,23 @@ extension Engine {
                         try log.append(bytes, sequence: item.firstSequence)
                     }
                 }
-                try log.write()
+                try log.write(beforeSync: isDurable)
                 committer.hasUnsyncedCommits = true
             }
             if isDurable && committer.hasUnsyncedCommits { try synchronizeLog(log) }
         } catch {
-            // Out of space is a refusal before anything was written; everything else is final.
-            if error.kind != .outOfSpace { fail(error) }
-            throw error
+            throw refused(error)
         }
         committer.lastSequence = sequence
     }
 
-    private func synchronizeLog(_ log: LogSet) throws(ApusError) {
+    /// Out of space is a refusal before anything was written; everything else is final.
+    func refused(_ error: ApusError) -> ApusError {
+        if error.kind != .outOfSpace { fail(error) }
+        return error
+    }
+
+    func synchronizeLog(_ log: LogSet) throws(ApusError) {
         let start = clock.monotonicNanoseconds()
         try log.synchronize()
         committer.hasUnsyncedCommits = false
@@ -208,14 +215,17 @@ extension Engine {
 
     // MARK: - Afterwards
 
-    private func afterCommit(_ admitted: [Admitted]) {
-        committer.bytesSinceWeighing += admitted.reduce(0) { $0 + $1.batch.byteCount }
+    func afterCommit(byteCount: Int) {
+        committer.bytesSinceWeighing += byteCount
         if committer.bytesSinceWeighing > tuning.writeBufferByteCount / 32 {
             committer.bytesSinceWeighing = 0
             weighMemtables()
         }
         if committer.hasUnsyncedCommits && !committer.isSyncScheduled { scheduleSync() }
-        if committer.log?.needsPreparation == true { scheduleLogPreparation() }
+        // While a segment is being prepared the question would wait for it.
+        if !counters.isPreparingLog.load(ordering: .relaxed), committer.log?.needsPreparation == true {
+            scheduleLogPreparation()
+        }
     }
 
     /// Keeps the memtables of all keyspaces together within their share of the budget, and the log within its size.
@@ -242,7 +252,7 @@ extension Engine {
     }
 
     /// Seals after a commit that is done: a failed sync makes the database refuse further writes, not this one.
-    private func sealInPassing(_ tree: Tree) {
+    func sealInPassing(_ tree: Tree) {
         do throws(ApusError) {
             try synchronizeBeforeSealing(tree)
             seal(tree)

@@ -11,6 +11,10 @@ struct WriteThrottle {
     private static let slowest = 2.0 * 1_048_576
     /// Delays shorter than this are saved up: a sleep costs 50 µs however short it is.
     private static let shortestSleep = 1_000_000.0
+    /// Everything waits behind the leader while it sleeps, so a large value is paid for in parts, by later commits
+    /// too, and not beyond a limit.
+    private static let longestSleep = 100_000_000.0
+    private static let largestDebt = 1_000_000_000.0
 
     private var owed = 0.0
 
@@ -22,10 +26,11 @@ struct WriteThrottle {
         }
         let relief = 1 - Double(Swift.min(pressure, Self.stop)) / Double(Self.stop)
         let rate = Swift.max(Self.slowest, Self.fastest * relief * relief * relief)
-        owed += Double(byteCount) / rate * 1e9
+        owed = Swift.min(owed + Double(byteCount) / rate * 1e9, Self.largestDebt)
         guard owed >= Self.shortestSleep else { return 0 }
-        defer { owed = 0 }
-        return UInt64(owed)
+        let sleep = Swift.min(owed, Self.longestSleep)
+        owed -= sleep
+        return UInt64(sleep)
     }
 
     /// The pressure of a tree.

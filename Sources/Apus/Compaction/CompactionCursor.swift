@@ -235,7 +235,7 @@ final class CompactionCursor {
     /// makes use of it also after that.
     private func isOutOfReach() throws(ApusError) -> Bool {
         if let keptKind { return keptKind != .mergeOperand }
-        guard rules.mergeOperator != nil else { return true }
+        guard rules.mayHoldOperands else { return true }
         guard let newerSourcesHold = rules.newerSourcesHold else { return false }
         return try !newerSourcesHold(keyBytes.bytes)
     }

@@ -50,6 +50,8 @@ struct CompactionInput {
     var policy: LevelPolicy
     var mergeOperator: (any MergeOperator)?
     /// See `CompactionRules`.
+    var mayHoldOperands: Bool
+    /// See `CompactionRules`.
     var newerSourcesHold: ((_ key: UnsafeRawBufferPointer) throws(ApusError) -> Bool)?
     var tableOptions: TableWriterOptions
     /// Milliseconds since 1970, for the outputs' metadata.
@@ -114,6 +116,7 @@ struct CompactionJob {
             targetLevel: input.targetLevel,
             expiryHorizon: input.expiryHorizon,
             mergeOperator: input.mergeOperator,
+            mayHoldOperands: input.mayHoldOperands,
             blobs: input.blobs,
             newerSourcesHold: input.newerSourcesHold
         )

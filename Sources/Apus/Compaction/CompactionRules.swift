@@ -13,6 +13,8 @@ struct CompactionRules {
     /// Entries that expire at or before this time (ms since 1970) are gone for every reader.
     var expiryHorizon: UInt64
     var mergeOperator: (any MergeOperator)?
+    /// Whether there may be merge operands: also true where their operator is not at hand.
+    var mayHoldOperands: Bool
     /// Fetches separated values that merge operands build on.
     var blobs: (any BlobSource)?
     /// Asked about expired entries of a keyspace with a merge operator, since an operand above may have been written

@@ -9,7 +9,7 @@ extension Engine {
     /// Has background jobs do whatever compaction is due.
     func scheduleCompaction() {
         let jobs = structure.withLock { structure in
-            guard !structure.isClosing, structure.spaceError == nil else { return 0 }
+            guard !structure.isClosing, structure.pauseError == nil else { return 0 }
             let count = tuning.maximumCompactions - structure.compactionJobs
             structure.compactionJobs += Swift.max(0, count)
             return Swift.max(0, count)
@@ -47,7 +47,7 @@ extension Engine {
         let moment = CompactionMoment(
             now: retention.now, expiryHorizon: retention.expiryHorizon, oldestSnapshot: retention.snapshots[0])
         return structure.withLock { structure in
-            guard !isClosing.load(ordering: .relaxed), structure.spaceError == nil, health.error == nil else {
+            guard !isClosing.load(ordering: .relaxed), structure.pauseError == nil, health.error == nil else {
                 structure.compactionJobs -= 1
                 return nil
             }
@@ -72,9 +72,8 @@ extension Engine {
 
     private func choose(_ state: TreeState, at moment: CompactionMoment) -> CompactionChoice? {
         let settings = state.tree.settings
-        if case .fifo(let maximumByteCount, let maximumAge) = settings.style {
-            let choice = RetentionPicker(maximumByteCount: maximumByteCount, maximumAge: maximumAge)
-                .choose(state.summary, running: state.running, at: moment.now)
+        if let picker = RetentionPicker(settings) {
+            let choice = picker.choose(state.summary, running: state.running, at: moment.now)
             return choice == .nothing ? nil : choice
         }
         let picker = CompactionPicker(policy: levelPolicy(settings))
@@ -91,9 +90,7 @@ extension Engine {
     }
 
     func levelPolicy(_ settings: KeyspaceSettings) -> LevelPolicy {
-        var policy = tuning.levels
-        policy.rewritesIntoLastLevel = settings.bottomCodec != settings.codec
-        return policy
+        tuning.levels.adjusted(to: settings)
     }
 
     private static func footprint(of choice: CompactionChoice) -> CompactionFootprint {
@@ -187,15 +184,19 @@ extension Engine {
         // Whatever lies above the target and takes no part. Also beside the upper inputs: the lower ones reach beyond
         // them, to keys whose operands are in a neighbour that stays where it is.
         let inputs = Set(plan.inputs.flatMap { $0.tables.map(\.number) })
-        let tables = state.version.levels[..<Swift.max(1, plan.targetLevel)].joined()
-            .filter { !inputs.contains($0.metadata.number) }
+        func above(_ version: Version) -> [Table] {
+            version.levels[..<Swift.max(1, plan.targetLevel)].joined().filter { !inputs.contains($0.metadata.number) }
+        }
+        var version = state.version
+        var tables = above(version)
         return { (key) throws(ApusError) in
-            // The tree's memtables of this moment: what was sealed since the plan was made may be a table by now, but
-            // is still newer than the inputs.
+            // The tree of this moment: what was in a memtable when the plan was made may be a table by now, and is still
+            // newer than the inputs.
             let view = state.tree.retainedView()
             if view.memtables.contains(where: { $0.find(key, .first) != nil }) { return true }
-            if view.version !== state.version && view.version.levels[0].first !== state.version.levels[0].first {
-                return true
+            if view.version !== version {
+                version = view.version
+                tables = above(version)
             }
             return tables.contains { $0.metadata.bounds.contains(key) }
         }
@@ -256,7 +257,7 @@ extension Engine {
         try waitForBackground { structure in
             // Asked whenever a compaction has ended: what is done is forgotten, what is not gets its next step.
             structure.trees.values.allSatisfy { state in
-                guard state.manualCompactions[id] != nil else { return true }
+                guard state.manualCompactions[id] != nil, state.tree.settings.style == .leveled else { return true }
                 if state.compactionError != nil { return true }
                 let moment = CompactionMoment(
                     now: self.clock.now(), expiryHorizon: structure.snapshots.oldestTime(or: self.clock.now()),

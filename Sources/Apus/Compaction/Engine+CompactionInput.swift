@@ -15,13 +15,15 @@ extension Engine {
         let settings = tree.settings
         let retention = retention()
         let mergeOperator = tree.mergeOperator
+        let mayHoldOperands = mergeOperator != nil || !settings.mergeOperatorName.isEmpty
         let isLast = targetLevel == tuning.levels.lastLevel
         return CompactionInput(
             sources: sources, rangeDeletions: rangeDeletions, targetLevel: targetLevel, snapshots: retention.snapshots,
-            expiryHorizon: settings.mergeOperatorName.isEmpty && mergeOperator == nil
-                ? retention.expiryHorizon
-                : retention.expiryHorizon - Swift.min(retention.expiryHorizon, Self.mergeGrace),
+            expiryHorizon: mayHoldOperands
+                ? retention.expiryHorizon - Swift.min(retention.expiryHorizon, Self.mergeGrace)
+                : retention.expiryHorizon,
             elision: elision, policy: levelPolicy(settings), mergeOperator: mergeOperator,
+            mayHoldOperands: mayHoldOperands,
             tableOptions: TableWriterOptions(
                 blockByteCount: tuning.blockByteCount, codec: isLast ? settings.bottomCodec : settings.codec,
                 filterBitsPerKey: Int(settings.filterBitsPerKey), keyspace: tree.id),

@@ -11,9 +11,6 @@ final class Counters: Sendable {
     let isPreparingLog = Atomic(false)
 
     private struct Totals {
-        var commits: UInt64 = 0
-        var entries: UInt64 = 0
-        var userBytes: UInt64 = 0
         var flushes: UInt64 = 0
         var flushedBytes: UInt64 = 0
         var compactions: UInt64 = 0
@@ -27,6 +24,10 @@ final class Counters: Sendable {
     }
 
     private let totals = Monitor(Totals())
+    // Only the commit leader adds to these.
+    private let commits = Atomic<UInt64>(0)
+    private let entries = Atomic<UInt64>(0)
+    private let userBytes = Atomic<UInt64>(0)
     private let reads = StripedCounter()
 
     // The metrics go to whatever backend the process has bootstrapped; without one they cost a call that does nothing.
@@ -41,13 +42,17 @@ final class Counters: Sendable {
     func recordRead() { reads.increment() }
 
     func recordCommit(entries: Int, byteCount: Int) {
-        totals.withLock {
-            $0.commits += 1
-            $0.entries += UInt64(entries)
-            $0.userBytes += UInt64(byteCount)
-        }
+        Self.add(1, to: commits)
+        Self.add(UInt64(entries), to: self.entries)
+        Self.add(UInt64(byteCount), to: userBytes)
         commitMetric.increment()
         entryMetric.increment(by: entries)
+    }
+
+    /// One writer: no read-modify-write instruction needed.
+    @inline(__always)
+    private static func add(_ amount: UInt64, to total: borrowing Atomic<UInt64>) {
+        total.store(total.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 
     func recordSync(nanoseconds: UInt64) {
@@ -82,10 +87,10 @@ final class Counters: Sendable {
 
     func fill(_ statistics: inout Statistics) {
         statistics.reads = reads.sum
+        statistics.commits = commits.load(ordering: .relaxed)
+        statistics.entriesWritten = entries.load(ordering: .relaxed)
+        statistics.userBytesWritten = userBytes.load(ordering: .relaxed)
         totals.withLock { totals in
-            statistics.commits = totals.commits
-            statistics.entriesWritten = totals.entries
-            statistics.userBytesWritten = totals.userBytes
             statistics.flushes = totals.flushes
             statistics.flushedBytes = totals.flushedBytes
             statistics.compactions = totals.compactions

@@ -8,6 +8,10 @@ extension Engine {
     /// Idempotent. Waits for commits that are on their way.
     func close() throws(ApusError) {
         if isClosing.exchange(true, ordering: .acquiringAndReleasing) { return }
+        // A commit may be waiting for a compaction, which has just been told to stop. The lock is taken so that the
+        // wake-up cannot fall between its look at the flag and its falling asleep.
+        structure.withLock { _ in }
+        structure.broadcast()
         defer {
             if ownsScheduler { environment.scheduler.shutDown() }
             letGo()

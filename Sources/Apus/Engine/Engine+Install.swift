@@ -37,10 +37,13 @@ extension Engine {
         epochs.collect()
     }
 
-    /// Appends an edit that concerns no tables.
-    func record(_ edit: VersionEdit) throws(ApusError) {
+    /// Appends an edit that concerns no tables. Throws `closed` if it is about a `tree` that was dropped meanwhile.
+    func record(_ edit: VersionEdit, in tree: Tree? = nil) throws(ApusError) {
         try manifest.withLock { (manifest) throws(ApusError) in
             guard let writer = manifest else { throw ApusError(.closed, "the database is closed") }
+            if let tree, structure.withLock({ $0.trees[tree.id] == nil }) {
+                throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped")
+            }
             try append(edit, to: writer)
         }
     }
@@ -75,12 +78,12 @@ extension Engine {
         }
     }
 
-    /// Gives the block cache what the memtables leave free.
+    /// Gives the block cache what the memtables, and arenas kept for the next ones, leave free.
     func weigh(_ structure: Structure) {
         let memtables = structure.trees.values.reduce(0) { total, state in
             state.memtables.reduce(total) { $0 + $1.byteCount }
         }
-        cache.setCapacity(tuning.cacheByteCount(memtables: memtables))
+        cache.setCapacity(tuning.cacheByteCount(memtables: memtables + arenas.byteCount))
     }
 
     private func markObsolete(_ edit: VersionEdit, in state: TreeState, _ blobFiles: [ObsoleteFiles.Lease]) {

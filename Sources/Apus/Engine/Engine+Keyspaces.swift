@@ -75,9 +75,14 @@ extension Engine {
         }
         if settings != tree.settings {
             try checkWritable()
-            try record(VersionEdit([.keyspaceChanged(tree.id, settings)]))
+            try record(VersionEdit([.keyspaceChanged(tree.id, settings)]), in: tree)
         }
         tree.configure(settings, mergeOperator: options.mergeOperator)
+        // The style decides whether writers wait for compaction.
+        structure.withLock { structure in
+            if let state = structure.trees[tree.id] { updatePressure(state) }
+        }
+        structure.broadcast()
     }
 
     /// Removes a keyspace with everything in it. Runs as an exclusive request: no commit is half-way into it.

@@ -33,13 +33,14 @@ extension Engine {
         let levels = summary.levels.enumerated().map { number, tables in
             Statistics.Level(
                 number: number, tables: tables.count, byteCount: tables.totalByteCount,
-                entries: tables.reduce(0) { $0 + $1.entryCount }, deletions: tables.reduce(0) { $0 + $1.deletionCount },
+                entries: tables.reduce(UInt64(0)) { $0.addingSaturated($1.entryCount) },
+                deletions: tables.reduce(UInt64(0)) { $0.addingSaturated($1.deletionCount) },
                 score: scores[number])
         }
-        let total = levels.reduce(0) { $0 + $1.byteCount }
+        let total = levels.reduce(UInt64(0)) { $0.addingSaturated($1.byteCount) }
         let last = levels.last { $0.byteCount > 0 }?.byteCount ?? 0
-        let blobBytes = summary.blobFiles.reduce(0) { $0 + $1.recordByteCount }
-        let liveBlobBytes = BlobCollector.liveByteCounts(summary).values.reduce(0, +)
+        let blobBytes = summary.blobFiles.reduce(UInt64(0)) { $0.addingSaturated($1.recordByteCount) }
+        let liveBlobBytes = BlobCollector.liveByteCounts(summary).values.reduce(UInt64(0)) { $0.addingSaturated($1) }
         return Statistics.Keyspace(
             name: state.tree.name, levels: levels, blobFiles: summary.blobFiles.count, blobByteCount: blobBytes,
             blobGarbageByteCount: blobBytes - Swift.min(blobBytes, liveBlobBytes),

@@ -38,6 +38,8 @@ final class Engine: Sendable {
     let nextFileNumber: FileNumberSource
     /// True from the start of `close`: background jobs stop at their next check.
     let isClosing = Atomic(false)
+    /// See `scheduleUpkeep`.
+    let isUpkeepScheduled = Atomic(false)
     private let lock: Monitor<(any FileLock)?>
 
     let ownsScheduler: Bool

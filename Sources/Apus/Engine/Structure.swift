@@ -11,8 +11,9 @@ struct Structure {
     /// Background jobs that have been scheduled or are running.
     var flushJobs = 0
     var compactionJobs = 0
-    /// Set while the device is full: background work waits, writers get an error instead of a stall.
-    var spaceError: ApusError?
+    /// Set while the device is full or background work fails for another passing reason: it waits, and writers get the
+    /// error instead of a stall.
+    var pauseError: ApusError?
     var isClosing = false
     /// Number of the last `compact(range)`.
     var lastRequestID: UInt64 = 0

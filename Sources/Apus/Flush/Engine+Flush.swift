@@ -17,9 +17,9 @@ extension Engine {
         environment.scheduler.run(.flush) { [weak self] in self?.runFlushes() }
     }
 
-    /// Tries background work again after the device was full.
+    /// Tries background work again that has paused.
     func scheduleRetry() {
-        structure.withLock { $0.spaceError = nil }
+        structure.withLock { $0.pauseError = nil }
         scheduleFlush()
         scheduleCompaction()
     }
@@ -41,7 +41,7 @@ extension Engine {
         structure.withLock { structure in
             let candidate = structure.trees.values.filter { !$0.isFlushing && !$0.sealed.isEmpty }
                 .min { $0.sealed.last!.firstSequence < $1.sealed.last!.firstSequence }
-            guard let candidate, structure.spaceError == nil, health.error == nil else {
+            guard let candidate, structure.pauseError == nil, health.error == nil else {
                 structure.flushJobs -= 1
                 return nil
             }
@@ -82,6 +82,7 @@ extension Engine {
                     duration: .nanoseconds(Int64(clamping: clock.monotonicNanoseconds() &- start)))))
         scheduleLogRelease()
         scheduleCompaction()
+        scheduleUpkeep()
     }
 
     /// Writes memtables (newest first) as level-0 tables.
@@ -101,18 +102,19 @@ extension Engine {
         for blob in output.blobFiles { obsoleteFiles.remove(.blob(blob.number)) }
     }
 
-    /// A background job failed. Out of space pauses background work until it is tried again; damage in a table stops
-    /// compaction of its keyspace; anything else is final for writes.
+    /// A background job failed. Where the device is full, or the system has no file descriptor or no working disk for a
+    /// new table, background work pauses and is tried again: the log has everything. A table that cannot be read stops
+    /// compaction of its keyspace. Only what befalls the log or the manifest is final for writes.
     func backgroundFailed(_ error: ApusError, compacting id: UInt32? = nil) {
+        if error.kind == .closed { return }
+        let isFinal = health.error != nil
         switch error.kind {
-        case .closed:
-            return
-        case .outOfSpace:
-            logger.warning("background work waits for space", metadata: ["reason": "\(error)"])
-            structure.withLock { $0.spaceError = error }
+        case .outOfSpace where !isFinal, .io where !isFinal && (id == nil || error.isForWantOfDescriptors):
+            logger.warning("background work pauses", metadata: ["reason": "\(error)"])
+            structure.withLock { $0.pauseError = error }
             emit(.error(error))
             environment.scheduler.run(.maintenance, after: 1_000_000_000) { [weak self] in self?.scheduleRetry() }
-        case .corruption where id != nil, .unsupportedFormat where id != nil:
+        case .corruption where id != nil, .unsupportedFormat where id != nil, .io where id != nil && !isFinal:
             logger.error("compaction stopped", metadata: ["reason": "\(error)"])
             structure.withLock { $0.trees[id!]?.compactionError = error }
             emit(.error(error))

@@ -103,8 +103,38 @@ struct FrameHeader: Sendable {
         CRC32C.mask(CRC32C.checksum(stored, seed: place.seed(at: offset))) == payloadChecksum
     }
 
-    /// Writes a whole frame for `payload` to `output`, which has room for `frameByteCount(payloadByteCount:)` bytes
-    /// that will lie at `offset`.
+    /// Writes a whole frame to `output`, which has room for `frameByteCount(payloadByteCount:)` bytes that will lie at
+    /// `offset`. `fill` writes the payload to where it is told.
+    @inline(__always)
+    static func encode(
+        payloadByteCount: Int,
+        sequence: SequenceNumber,
+        kind: FrameKind,
+        syncedByteCount: UInt64,
+        at offset: UInt64,
+        _ place: FramePlace,
+        to output: UnsafeMutableRawPointer,
+        _ fill: (UnsafeMutableRawPointer) -> Void
+    ) {
+        let stored = frameByteCount(payloadByteCount: payloadByteCount) - byteCount
+        let body = output + byteCount
+        if stored > payloadByteCount {
+            (body + (stored - 8)).storeBytes(of: 0, as: UInt64.self)
+        }
+        fill(body)
+        let seed = place.seed(at: offset)
+        let payloadChecksum = CRC32C.checksum(UnsafeRawBufferPointer(start: body, count: stored), seed: seed)
+        let trailer = sequence.rawValue << 8 | UInt64(kind.rawValue)
+        output.storeBytes(of: CRC32C.mask(payloadChecksum).littleEndian, toByteOffset: 4, as: UInt32.self)
+        output.storeBytes(of: UInt32(payloadByteCount).littleEndian, toByteOffset: 8, as: UInt32.self)
+        output.storeBytes(of: UInt32(syncedByteCount / alignment).littleEndian, toByteOffset: 12, as: UInt32.self)
+        output.storeBytes(of: trailer.littleEndian, toByteOffset: 16, as: UInt64.self)
+        let covered = UnsafeRawBufferPointer(start: output + 4, count: byteCount - 4)
+        let checksum = CRC32C.mask(CRC32C.checksum(covered, seed: seed))
+        output.storeBytes(of: checksum.littleEndian, as: UInt32.self)
+    }
+
+    /// The same for a payload that exists.
     @inline(__always)
     static func encode(
         _ payload: UnsafeRawBufferPointer,
@@ -115,21 +145,16 @@ struct FrameHeader: Sendable {
         _ place: FramePlace,
         to output: UnsafeMutableRawPointer
     ) {
-        let stored = frameByteCount(payloadByteCount: payload.count) - byteCount
-        let body = output + byteCount
-        if stored > payload.count {
-            (body + (stored - 8)).storeBytes(of: 0, as: UInt64.self)
+        encode(
+            payloadByteCount: payload.count,
+            sequence: sequence,
+            kind: kind,
+            syncedByteCount: syncedByteCount,
+            at: offset,
+            place,
+            to: output
+        ) { body in
+            if let source = payload.baseAddress { body.copyMemory(from: source, byteCount: payload.count) }
         }
-        if let source = payload.baseAddress { body.copyMemory(from: source, byteCount: payload.count) }
-        let seed = place.seed(at: offset)
-        let payloadChecksum = CRC32C.checksum(UnsafeRawBufferPointer(start: body, count: stored), seed: seed)
-        let trailer = sequence.rawValue << 8 | UInt64(kind.rawValue)
-        output.storeBytes(of: CRC32C.mask(payloadChecksum).littleEndian, toByteOffset: 4, as: UInt32.self)
-        output.storeBytes(of: UInt32(payload.count).littleEndian, toByteOffset: 8, as: UInt32.self)
-        output.storeBytes(of: UInt32(syncedByteCount / alignment).littleEndian, toByteOffset: 12, as: UInt32.self)
-        output.storeBytes(of: trailer.littleEndian, toByteOffset: 16, as: UInt64.self)
-        let covered = UnsafeRawBufferPointer(start: output + 4, count: byteCount - 4)
-        let checksum = CRC32C.mask(CRC32C.checksum(covered, seed: seed))
-        output.storeBytes(of: checksum.littleEndian, as: UInt32.self)
     }
 }

@@ -115,6 +115,26 @@ final class LogSet: @unchecked Sendable {
         try rotate(forFrameBytes: needed)
     }
 
+    /// The same for one frame.
+    @inline(__always)
+    func makeRoom(forPayload byteCount: Int) throws(ApusError) {
+        let needed = FrameHeader.frameByteCount(payloadByteCount: byteCount)
+        if let writer, writer.hasRoom(forFrameBytes: needed) { return }
+        try rotate(forFrameBytes: needed)
+    }
+
+    /// Appends a batch of one entry, whose payload `fill` writes.
+    /// - Precondition: `makeRoom` was called for it.
+    @inline(__always)
+    func append(
+        payloadByteCount: Int,
+        sequence: SequenceNumber,
+        _ fill: (UnsafeMutableRawPointer) -> Void
+    ) throws(ApusError) {
+        try current().append(
+            payloadByteCount: payloadByteCount, sequence: sequence, through: sequence, kind: .batch, fill)
+    }
+
     /// - Precondition: `makeRoom` was called for it.
     func append(
         _ payload: UnsafeRawBufferPointer,
@@ -125,9 +145,9 @@ final class LogSet: @unchecked Sendable {
     }
 
     /// Hands what was appended to the operating system. The current segment's figures count it from here on.
-    func write() throws(ApusError) {
+    func write(beforeSync isBeforeSync: Bool) throws(ApusError) {
         let writer = try current()
-        try writer.write()
+        try writer.write(beforeSync: isBeforeSync)
         note(writer)
     }
 

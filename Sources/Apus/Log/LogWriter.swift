@@ -1,7 +1,7 @@
 // Writing frames to one file: a log segment, or a manifest.  FORMAT.md §3.2
 //
 //   append(…)      encodes a frame into a buffer            (memory only)
-//   write()        hands everything buffered to the OS      (one pwrite for a whole group of commits)
+//   write()        hands everything buffered to the OS      (one write or store for a whole group of commits)
 //   synchronize()  returns when all of it is durable
 //
 // The space was reserved before the header was written, so a write never extends the file. The first failure is
@@ -87,38 +87,60 @@ final class LogWriter {
         sequence: SequenceNumber,
         kind: FrameKind
     ) throws(ApusError) {
+        var last = sequence
+        if kind == .batch {
+            let count: UInt32 = payload.littleEndian(at: 0)
+            precondition(count > 0, "an empty batch is not logged")
+            last = SequenceNumber(sequence.rawValue + UInt64(count) - 1)
+        }
+        try append(payloadByteCount: payload.count, sequence: sequence, through: last, kind: kind) { body in
+            if let source = payload.baseAddress { body.copyMemory(from: source, byteCount: payload.count) }
+        }
+    }
+
+    /// Encodes a frame into the buffer whose payload `fill` writes, with the numbers from `sequence` to `last`.
+    @inline(__always)
+    func append(
+        payloadByteCount: Int,
+        sequence: SequenceNumber,
+        through last: SequenceNumber,
+        kind: FrameKind,
+        _ fill: (UnsafeMutableRawPointer) -> Void
+    ) throws(ApusError) {
         try check()
-        let byteCount = FrameHeader.frameByteCount(payloadByteCount: payload.count)
+        let byteCount = FrameHeader.frameByteCount(payloadByteCount: payloadByteCount)
         precondition(hasRoom(forFrameBytes: byteCount), "a frame must fit its segment")
         precondition(sequence > lastSequence, "sequence numbers never go back")
         if bufferedByteCount + byteCount > buffer.count { growBuffer(by: byteCount) }
         FrameHeader.encode(
-            payload,
+            payloadByteCount: payloadByteCount,
             sequence: sequence,
             kind: kind,
             syncedByteCount: syncedByteCount,
             at: endOffset,
             place,
-            to: buffer.baseAddress! + bufferedByteCount
+            to: buffer.baseAddress! + bufferedByteCount,
+            fill
         )
         bufferedByteCount += byteCount
         if firstSequence == nil { firstSequence = sequence }
-        switch kind {
-        case .edit: lastSequence = sequence
-        case .batch:
-            let count: UInt32 = payload.littleEndian(at: 0)
-            precondition(count > 0, "an empty batch is not logged")
-            lastSequence = SequenceNumber(sequence.rawValue + UInt64(count) - 1)
-        }
+        lastSequence = last
     }
 
     /// Hands everything appended to the operating system, in one write.
-    func write() throws(ApusError) {
+    ///
+    /// - Parameter isBeforeSync: false if no sync follows at once. Then the bytes may be stored into a mapping, which is
+    ///   much cheaper; but a sync of mapped pages takes up to three times as long as one of written bytes.
+    func write(beforeSync isBeforeSync: Bool = true) throws(ApusError) {
         try check()
         guard bufferedByteCount > 0 else { return }
         let bytes = UnsafeRawBufferPointer(start: buffer.baseAddress, count: bufferedByteCount)
         do {
-            try file.write(bytes, at: writtenByteCount)
+            if isBeforeSync {
+                try file.write(bytes, at: writtenByteCount)
+            } else {
+                try file.store(bytes, at: writtenByteCount)
+            }
         } catch {
             throw poison(error)
         }

@@ -101,13 +101,18 @@ struct KeyspaceReader: Sendable {
         return makeVisibleCursor(source, rangeDeletions, range, at: snapshot)
     }
 
-    /// The same with a transaction's own writes on top: the view is cut off at the snapshot, the writes are not.
-    func visibleCursor(_ range: KeyRange, above own: Memtable) throws(ApusError) -> VisibleCursor {
+    /// The same with a transaction's own writes on top: the view is cut off at the snapshot, and the writes at the last
+    /// one so far, lest a walk meet what is written during it.
+    func visibleCursor(
+        _ range: KeyRange, above own: Memtable, upTo newest: SequenceNumber
+    ) throws(ApusError) -> VisibleCursor {
         let (source, rangeDeletions) = try sources(range)
         var deletions = rangeDeletions.map { $0.atMost(snapshot) }
         if let ownDeletions = own.rangeDeletions { deletions.append(ownDeletions) }
         return makeVisibleCursor(
-            MergingCursor([own.makeCursor(), CutoffCursor(source, newest: snapshot)]), deletions, range, at: .max)
+            MergingCursor([
+                CutoffCursor(own.makeCursor(), newest: newest), CutoffCursor(source, newest: snapshot),
+            ]), deletions, range, at: .max)
     }
 
     private func makeVisibleCursor(
@@ -115,7 +120,7 @@ struct KeyspaceReader: Sendable {
     ) -> VisibleCursor {
         VisibleCursor(
             source: source, rangeDeletions: rangeDeletions, snapshot: sequence, now: time, lower: range.lower,
-            upper: range.upper, mergeOperator: tree.mergeOperator, blobs: tree.blobs)
+            upper: range.upper, mergeOperator: tree.mergeOperator, blobs: tree.blobs, view: view)
     }
 
     private func sources(_ range: KeyRange) throws(ApusError) -> (EntryCursor, [RangeDeletions]) {

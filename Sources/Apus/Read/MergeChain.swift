@@ -93,6 +93,8 @@ struct MergeChain {
                 let operand = operands[index]
                 try previous.withUnsafeBytes { try apply(mergeOperator, key, $0, operand, &value) }
             }
+        } catch let error as ApusError where error.kind == .mergeFailed {
+            throw error
         } catch {
             throw .mergeFailed(key, "cannot be merged by \(mergeOperator.name): \(error)")
         }
@@ -136,6 +138,10 @@ struct MergeChain {
             } else {
                 try mergeOperator.merge(key: key.bytes, existing: nil, operand: operandBytes.bytes, into: &result)
             }
+        }
+        // Nothing could store it. The operands stay as they are, and can be deleted like any entry.
+        if result.count > Limits.valueByteCount.upperBound {
+            throw ApusError.mergeFailed(key, "is merged into more than \(Limits.valueByteCount.upperBound) bytes")
         }
     }
 }

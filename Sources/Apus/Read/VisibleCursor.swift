@@ -38,6 +38,8 @@ final class VisibleCursor {
     private let upper: OwnedBytes
     private let mergeOperator: (any MergeOperator)?
     private let blobs: (any BlobSource)?
+    /// Kept because the files of separated values live as long as the view that refers to them.
+    private let view: ReadView?
 
     @exclusivity(unchecked) private var place = Place.elsewhere
     @exclusivity(unchecked) private var current = VisibleValue()
@@ -51,6 +53,7 @@ final class VisibleCursor {
     ///   - rangeDeletions: those of all sources; their order does not matter.
     ///   - now: the time, in milliseconds since 1970, against which expiry is judged.
     ///   - upper: exclusive.
+    ///   - view: what the sources were taken from.
     init(
         source: EntryCursor,
         rangeDeletions: [RangeDeletions],
@@ -59,8 +62,10 @@ final class VisibleCursor {
         lower: [UInt8]?,
         upper: [UInt8]?,
         mergeOperator: (any MergeOperator)?,
-        blobs: (any BlobSource)?
+        blobs: (any BlobSource)?,
+        view: ReadView? = nil
     ) {
+        self.view = view
         self.source = source
         self.snapshot = snapshot
         self.now = now

@@ -326,6 +326,7 @@ struct OpenDatabase {
         removeObsoleteFiles(oldLogs)
         for treeState in engine.structure.withLock({ Array($0.trees.values) }) { engine.updatePressure(treeState) }
         engine.scheduleCompaction()
+        engine.scheduleUpkeep()
     }
 
     // MARK: - 6. Leftovers

@@ -14,16 +14,19 @@ struct ImportCommand: ParsableCommand {
             jsonl: one object per line, {"key":"…","value":"…"}; keyHex, keyBase64, valueHex and valueBase64 carry \
             bytes that are no text. With --key-field the objects may have any shape: that field is the key and the \
             line the value.
-            csv, tsv: fields quoted as in RFC 4180. The key is the first column or --key-column; the value is the \
+            csv, tsv: fields quoted as in RFC 4180; lines may end with LF, CRLF or CR. The key is the first column or --key-column; the value is the \
             other one of two, --value-column, or all others as a JSON object.
             tree: a directory. Keys are relative paths, values the files' bytes. With --lines every line is an entry: \
             key path:00000001, value the line with its line feed. Symbolic links are skipped; files that cannot be read, \
             or hold more than 256 MiB without --lines, are left out and reported at the end.
 
-            Directories are trees; a file's format follows from its name, or from --format. Standard input is -.
+            A directory is always a tree, so --format csv, tsv or jsonl are for files; a file's format follows from its \
+            name, or from --format. Standard input is -, and needs --format.
 
             An import may be killed at any time. Run again, it skips what is done and goes on where it was; a source \
-            that has changed since is imported again.
+            that has changed since, or that would become other keys or values this time, is imported again. What was \
+            done counts as done even if its entries were changed or deleted since: --again imports it, too. Standard \
+            input begins anew with every run, since nothing tells whether it is the same.
             """
     )
 
@@ -72,8 +75,15 @@ struct ImportCommand: ParsableCommand {
         plan.columns = ColumnChoice(key: keyColumn, value: valueColumn, hasHeader: !noHeader)
         plan.keyField = keyField
         (plan.byLine, plan.textOnly, plan.fullPath, plan.again) = (lines, textOnly, fullPath, again)
-        for source in sources where source != "-" && FileIdentity(path: source) == nil {
-            throw Failure("there is no file or directory \(source)")
+        for source in sources where source != "-" {
+            guard FileIdentity(path: source) != nil else {
+                throw Failure("there is no file or directory \(source)")
+            }
+            if let format, format != .tree, isDirectory(source) {
+                throw ValidationError(
+                    "\(source) is a directory, so its files are imported as they are, or by --lines; --format "
+                        + "\(format.rawValue) is for files: give them one by one.")
+            }
         }
         let start = ContinuousClock.now
         let style: ProgressBar.Style = progressLines ? .lines : isTerminal(2) ? .bar : .none

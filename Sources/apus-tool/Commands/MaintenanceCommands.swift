@@ -10,7 +10,8 @@ struct VerifyCommand: ParsableCommand {
         abstract: "Reads every byte of the database and checks it.",
         discussion: """
             Checks checksums, key order, level invariants and the manifest against the directory. Changes nothing. \
-            Exits with 0 if the database is sound and with 2 if it is damaged.
+            Exits with 0 if the database is sound and with 2 if it is damaged. Damage that keeps it from being opened is \
+            the only problem then that is reported.
             """
     )
 
@@ -24,71 +25,79 @@ struct VerifyCommand: ParsableCommand {
             var message: String
             var file: String?
             var offset: UInt64?
+
+            init(_ error: ApusError) {
+                (kind, message, file, offset) = (error.kind.rawValue, error.message, error.file, error.offset)
+            }
         }
-        var sound: Bool
-        var tables: Int
-        var blobFiles: Int
-        var logSegments: Int
-        var discardedLogBytes: UInt64
-        var bytes: UInt64
-        var entries: UInt64
+        var sound = false
+        var tables = 0
+        var blobFiles = 0
+        var logSegments = 0
+        var discardedLogBytes: UInt64 = 0
+        var bytes: UInt64 = 0
+        var entries: UInt64 = 0
         var problems: [Problem]
-        var leftovers: [String]
-        var foreignNames: [String]
+        var leftovers: [String] = []
+        var foreignNames: [String] = []
+
+        init(_ report: VerificationReport) {
+            sound = report.isSound
+            tables = report.tables
+            blobFiles = report.blobFiles
+            logSegments = report.logSegments
+            discardedLogBytes = report.discardedLogByteCount
+            bytes = report.byteCount
+            entries = report.entries
+            problems = report.problems.map { Problem($0) }
+            leftovers = report.leftovers
+            foreignNames = report.foreignNames
+        }
+
+        /// Of a database that could not be read to the end: this is all that is known.
+        init(_ error: ApusError) {
+            problems = [Problem(error)]
+        }
     }
 
     func run() throws {
-        let database = try database.openForReading()
-        let report = try database.verify()
-        let output = ByteOutput()
-        if json {
-            try output.writeLine(
-                jsonText(
-                    Report(
-                        sound: report.isSound,
-                        tables: report.tables,
-                        blobFiles: report.blobFiles,
-                        logSegments: report.logSegments,
-                        discardedLogBytes: report.discardedLogByteCount,
-                        bytes: report.byteCount,
-                        entries: report.entries,
-                        problems: report.problems.map {
-                            Report.Problem(
-                                kind: $0.kind.rawValue,
-                                message: $0.message,
-                                file: $0.file,
-                                offset: $0.offset
-                            )
-                        },
-                        leftovers: report.leftovers,
-                        foreignNames: report.foreignNames
-                    )
-                )
-            )
-        } else {
-            let files =
-                [
-                    counted(report.tables, "table"), counted(report.blobFiles, "blob file"),
-                    counted(report.logSegments, "log segment"),
-                ].joined(separator: ", ")
-            try output.writeLine("checked  \(files), \(byteSize(report.byteCount))")
-            try output.writeLine("entries  \(grouped(report.entries)) in tables")
-            if report.discardedLogByteCount > 0 {
-                try output.writeLine(
-                    "torn  \(byteSize(report.discardedLogByteCount)) at the end of the log: commits that a crash cut off, or "
-                        + "damage since; salvage shows what is left of them")
-            }
-            for name in report.leftovers {
-                try output.writeLine("leftover  \(name): the next open for writing removes it")
-            }
-            for name in report.foreignNames { try output.writeLine("foreign  \(name): not a file of the database") }
-            for problem in report.problems { try output.writeLine("damaged  \(problem)") }
-            try output.writeLine(report.isSound ? "sound" : "not sound: \(counted(report.problems.count, "problem"))")
+        let report: VerificationReport
+        do {
+            report = try database.openForReading().verify()
+        } catch let error as ApusError where json {
+            try write([jsonText(Report(error))])
+            throw error
         }
-        try output.flush()
+        try write(json ? [jsonText(Report(report))] : lines(report))
         if !report.isSound {
             throw Failure("the database in \(self.database.database) is damaged", code: 2)
         }
+    }
+
+    private func write(_ lines: [String]) throws {
+        let output = ByteOutput()
+        for line in lines { try output.writeLine(line) }
+        try output.flush()
+    }
+
+    private func lines(_ report: VerificationReport) -> [String] {
+        let files = [
+            counted(report.tables, "table"), counted(report.blobFiles, "blob file"),
+            counted(report.logSegments, "log segment"),
+        ]
+        var lines = [
+            "checked  \(files.joined(separator: ", ")), \(byteSize(report.byteCount))",
+            "entries  \(grouped(report.entries)) in tables",
+        ]
+        if report.discardedLogByteCount > 0 {
+            lines.append(
+                "torn  \(byteSize(report.discardedLogByteCount)) at the end of the log: commits that a crash cut off, or "
+                    + "damage since; salvage shows what is left of them")
+        }
+        lines += report.leftovers.map { "leftover  \($0): the next open for writing removes it" }
+        lines += report.foreignNames.map { "foreign  \(displayed($0.utf8)): not a file of the database" }
+        lines += report.problems.map { "damaged  \($0)" }
+        return lines + [report.isSound ? "sound" : "not sound: \(counted(report.problems.count, "problem"))"]
     }
 }
 

@@ -62,7 +62,8 @@ struct SalvageCommand: ParsableCommand {
             try output.writeLine(jsonText(Report(report)))
         } else {
             for keyspace in report.keyspaces {
-                try output.writeLine("recovered  \(keyspace.name): \(grouped(keyspace.entries)) entries")
+                let name = displayed(keyspace.name.utf8)
+                try output.writeLine("recovered  \(name): \(grouped(keyspace.entries)) entries")
             }
             for loss in report.losses { try output.writeLine("lost       \(text(loss))") }
             if report.omittedLosses > 0 {
@@ -79,7 +80,7 @@ struct SalvageCommand: ParsableCommand {
         if let count = loss.byteCount { text += ", \(counted(count, "byte"))" }
         text += ": \(loss.what)"
         guard let keyspace = loss.keyspace else { return text }
-        text += " (keyspace \(keyspace)"
+        text += " (keyspace \(displayed(keyspace.utf8))"
         if loss.lowerKey != nil || loss.upperKey != nil {
             text += ", keys from \(loss.lowerKey.map { displayed($0) } ?? "the first")"
             text += " to \(loss.upperKey.map { displayed($0) } ?? "the last")"

@@ -34,22 +34,23 @@ struct StatsCommand: ParsableCommand {
 func treeLines(_ statistics: Statistics) -> [String] {
     var table = AlignedTable(["keyspace", "level", "tables", "size", "entries", "deletions", "score"])
     for keyspace in statistics.keyspaces {
+        let name = displayed(keyspace.name.utf8)
         if keyspace.unflushedEntries > 0 {
             let size = byteSize(keyspace.memtableByteCount)
-            table.add([keyspace.name, "memory", "-", size, grouped(keyspace.unflushedEntries), "-", "-"])
+            table.add([name, "memory", "-", size, grouped(keyspace.unflushedEntries), "-", "-"])
         }
         for level in keyspace.levels where level.tables > 0 {
             table.add([
-                keyspace.name, "\(level.number)", grouped(level.tables), byteSize(level.byteCount),
+                name, "\(level.number)", grouped(level.tables), byteSize(level.byteCount),
                 grouped(level.entries), grouped(level.deletions), hundredths(level.score),
             ])
         }
         if keyspace.blobFiles > 0 {
             let size = byteSize(keyspace.blobByteCount)
-            table.add([keyspace.name, "blobs", grouped(keyspace.blobFiles), size, "-", "-", "-"])
+            table.add([name, "blobs", grouped(keyspace.blobFiles), size, "-", "-", "-"])
         }
         table.add([
-            keyspace.name, "total", grouped(keyspace.levels.reduce(0) { $0 + $1.tables }),
+            name, "total", grouped(keyspace.levels.reduce(0) { $0 + $1.tables }),
             byteSize(keyspace.tableByteCount + keyspace.blobByteCount), grouped(keyspace.entries),
             grouped(keyspace.levels.reduce(0) { $0 + $1.deletions }), "-",
         ])
@@ -62,7 +63,7 @@ func figureLines(_ statistics: Statistics) -> [String] {
     var lines: [String] = []
     for keyspace in statistics.keyspaces {
         lines.append(
-            "\(keyspace.name): space amplification \(hundredths(keyspace.spaceAmplification)), "
+            "\(displayed(keyspace.name.utf8)): space amplification \(hundredths(keyspace.spaceAmplification)), "
                 + "read amplification \(keyspace.readAmplification), "
                 + "compaction debt \(byteSize(keyspace.compactionDebt))"
         )

@@ -48,7 +48,7 @@ struct DemoCommand: ParsableCommand {
         let keyspace = try database.keyspace(Self.keyspaceName)
         try narrator.time("recovered")
         let plan = Self.plan
-        let positions = try ImportPositions(database, target: plan.keyspace, fingerprint: plan.fingerprint)
+        let positions = try ImportPositions(database, target: plan.keyspace)
         let survived = try keyspace.count()
         guard try positions.recordCount() == survived else {
             throw Failure("entries and import positions disagree after the kill: a batch was applied in part", code: 2)
@@ -101,7 +101,9 @@ struct DemoCommand: ParsableCommand {
         for source in sources.directories {
             let base = Array(URL(fileURLWithPath: source).resolvingSymlinksInPath().path.utf8)
             try comparison.compare(source: source, with: exportPath) { path in
-                try positions.position(of: base + path.dropFirst(source.utf8.count))?.stamp
+                let source = plan.source(
+                    base + path.dropFirst(source.utf8.count), .tree, name: Importer.trimmed(path))
+                return try positions.position(of: source)?.stamp
             }
         }
         guard comparison.files + comparison.changed >= files else {

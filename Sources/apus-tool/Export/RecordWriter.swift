@@ -61,7 +61,11 @@ struct RecordWriter {
             return
         }
         let quote = UInt8(ascii: "\"")
-        guard field.contains(where: { $0 == delimiter || $0 == quote || $0 == 0x0A || $0 == 0x0D }) else {
+        // At the beginning of a file, a byte order mark is taken away when it is read.
+        guard
+            field.contains(where: { $0 == delimiter || $0 == quote || $0 == 0x0A || $0 == 0x0D })
+                || field.starts(with: [0xEF, 0xBB, 0xBF])
+        else {
             line += field
             return
         }

@@ -1,5 +1,6 @@
 // CSV and TSV as RFC 4180 quotes them: a field may be enclosed in double quotes and then hold delimiters, line ends and
-// doubled quotes. Rows end with LF or CRLF. Fields are bytes; nothing is assumed about their encoding.
+// doubled quotes. Rows end with LF, CRLF or CR, as programs of every age and system write them, so a CR that is part of
+// a field has to be quoted. Fields are bytes; nothing is assumed about their encoding.
 
 /// Which columns make the key and the value; by name, or by number from 1.
 struct ColumnChoice: Equatable {
@@ -143,24 +144,30 @@ final class DelimitedReader: RecordReader {
             _ = try input.next()
             try quoted(input, into: &field)
             switch try input.next() {
-            case nil, 0x0A: return (field, true)
             case delimiter: return (field, false)
-            case 0x0D where try input.peek() == 0x0A:
-                _ = try input.next()
+            case nil, 0x0A: return (field, true)
+            case 0x0D:
+                try skipLineFeed(input)
                 return (field, true)
             default: throw MalformedRow(what: "text follows a closing quote")
             }
         }
         while let byte = try input.next() {
             if byte == delimiter { return (field, false) }
-            if byte == 0x0A {
-                if field.last == 0x0D { field.removeLast() }
+            if byte == 0x0A { return (field, true) }
+            if byte == 0x0D {
+                try skipLineFeed(input)
                 return (field, true)
             }
             field.append(byte)
             if field.count > recordByteLimit { throw MalformedRow(what: "a field is longer than any field should be") }
         }
         return (field, true)
+    }
+
+    /// The second half of CRLF.
+    private static func skipLineFeed(_ input: ByteInput) throws {
+        if try input.peek() == 0x0A { _ = try input.next() }
     }
 
     private static func quoted(_ input: ByteInput, into field: inout [UInt8]) throws {

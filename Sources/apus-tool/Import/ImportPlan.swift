@@ -1,6 +1,7 @@
-// What an import is to do: format, keyspace, columns. Everything that decides which entries a source becomes is part of
-// the fingerprint, so the same source imported differently is a different import.
+// What an import is to do: format, keyspace, columns. Everything that decides which entries a source becomes, beside
+// its content, is part of its `ImportSource`: the same file imported differently is a different import.
 
+import Apus
 import Foundation
 
 enum ImportFormat: String, CaseIterable {
@@ -19,10 +20,21 @@ struct ImportPlan {
     /// Import what earlier runs have done, too.
     var again = false
 
-    var fingerprint: String {
-        let columns = "\(columns.key ?? "") \(columns.value ?? "") \(columns.hasHeader)"
-        return [format?.rawValue ?? "", columns, keyField ?? "", "\(byLine) \(fullPath)"].joined(separator: "|")
+    /// - Parameters:
+    ///   - path: where the source is, the same however it was called.
+    ///   - name: what its keys begin with. Only files that are one value, or lines, have keys made of it.
+    func source(_ path: [UInt8], _ format: ImportFormat, name: [UInt8]) -> ImportSource {
+        let options: [KeyElement] =
+            switch format {
+            case .jsonl: [Self.element(keyField)]
+            case .csv, .tsv: [Self.element(columns.key), Self.element(columns.value), KeyElement(columns.hasHeader)]
+            case .tree: [KeyElement(byLine), KeyElement(name)]
+            }
+        return ImportSource(path: path, recipe: [KeyElement(format.rawValue)] + options)
     }
+
+    /// An option that was not given is not one that is empty.
+    private static func element(_ option: String?) -> KeyElement { option.map { KeyElement($0) } ?? nil }
 
     /// The format of a source that is no directory.
     func format(of source: String) throws -> ImportFormat {

@@ -16,28 +16,33 @@ struct ImportPosition: Codable, Equatable {
     var layout: TableLayout?
 }
 
+/// What a position is the position of.
+struct ImportSource {
+    /// Where the source is.
+    var path: [UInt8]
+    /// Everything else that decides which entries it becomes. Without all of it, one import would take what another
+    /// has done for its own work, and leave out entries.
+    var recipe: [KeyElement]
+}
+
 /// The keyspace of positions, seen by one import.
 struct ImportPositions {
     static let keyspaceName = "apus.import"
     private let keyspace: Keyspace
     private let target: String
-    private let fingerprint: String
 
-    /// - Parameters:
-    ///   - target: the keyspace that is filled.
-    ///   - fingerprint: everything that decides which entries a source becomes.
-    init(_ database: Database, target: String, fingerprint: String) throws {
+    /// - Parameter target: the keyspace that is filled.
+    init(_ database: Database, target: String) throws {
         keyspace = try database.keyspace(Self.keyspaceName)
         self.target = target
-        self.fingerprint = fingerprint
     }
 
-    func position(of source: [UInt8]) throws -> ImportPosition? {
+    func position(of source: ImportSource) throws -> ImportPosition? {
         // What cannot be read is no position: the source is imported from its beginning, which is always right.
         try keyspace.get(key(source)).flatMap { try? JSONDecoder().decode(ImportPosition.self, from: Data($0)) }
     }
 
-    func put(_ position: ImportPosition, of source: [UInt8], into batch: inout WriteBatch) throws {
+    func put(_ position: ImportPosition, of source: ImportSource, into batch: inout WriteBatch) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         batch.put(key(source), [UInt8](try encoder.encode(position)), in: keyspace)
@@ -73,7 +78,7 @@ struct ImportPositions {
         return layout
     }
 
-    private func key(_ source: [UInt8]) -> [UInt8] {
-        KeyCoder.encode(KeyElement(target), KeyElement(fingerprint), KeyElement(source))
+    private func key(_ source: ImportSource) -> [UInt8] {
+        KeyCoder.encode(KeyElement(target), .tuple(source.recipe), KeyElement(source.path))
     }
 }

@@ -40,7 +40,7 @@ final class Importer {
         self.plan = plan
         self.progress = progress
         keyspace = try database.keyspace(plan.keyspace)
-        positions = try ImportPositions(database, target: plan.keyspace, fingerprint: plan.fingerprint)
+        positions = try ImportPositions(database, target: plan.keyspace)
     }
 
     /// Everything so far becomes durable.
@@ -52,6 +52,8 @@ final class Importer {
 
     // MARK: Sources
 
+    /// Nothing tells whether the next standard input is the same one, so it has no position: what was committed of it
+    /// stays, and a run after a kill begins with its first record.
     func importStandardInput() throws {
         guard let format = plan.format, format != .tree else {
             throw Failure("standard input has no name that tells its format; choose one by --format")
@@ -68,18 +70,19 @@ final class Importer {
 
     func importFile(_ path: String) throws {
         let format = try plan.format(of: path)
-        let name = plan.fullPath ? trimmedPath(path) : Array((path as NSString).lastPathComponent.utf8)
-        try importFile(try ByteInput(path: path), format, name: name, identity: Array(absolutePath(path).utf8))
+        let name = plan.fullPath ? Self.trimmed(path.utf8) : Array((path as NSString).lastPathComponent.utf8)
+        try importFile(try ByteInput(path: path), format, name: name, path: Array(absolutePath(path).utf8))
     }
 
     func importTree(_ root: String) throws {
         var walk = try TreeWalk(root, excluding: FileIdentity(path: database.directory))
-        let prefix = plan.fullPath ? trimmedPath(root) + [UInt8(ascii: "/")] : []
+        var prefix = plan.fullPath ? Self.trimmed(root.utf8) : []
+        if !prefix.isEmpty { prefix.append(UInt8(ascii: "/")) }
         let base = Array(absolutePath(root).utf8) + [UInt8(ascii: "/")]
         while let item = walk.next() {
             do {
                 let input = try ByteInput(path: Array(root.utf8) + [UInt8(ascii: "/")] + item.path)
-                try importFile(input, .tree, name: prefix + item.path, identity: base + item.path)
+                try importFile(input, .tree, name: prefix + item.path, path: base + item.path)
             } catch let failure as Failure where batch.error == nil {
                 // One unreadable file is no reason to leave out the rest; it is reported at the end.
                 summary.failures.append(failure.message)
@@ -89,10 +92,11 @@ final class Importer {
         summary.failures += walk.failures
     }
 
-    private func importFile(_ input: ByteInput, _ format: ImportFormat, name: [UInt8], identity: [UInt8]) throws {
+    private func importFile(_ input: ByteInput, _ format: ImportFormat, name: [UInt8], path: [UInt8]) throws {
+        let source = plan.source(path, format, name: name)
         let stamp = try input.stamp()
         var state = ImportPosition(stamp: stamp)
-        if let earlier = try positions.position(of: identity), !plan.again {
+        if let earlier = try positions.position(of: source), !plan.again {
             if earlier.stamp == stamp {
                 state = earlier
             } else {
@@ -117,7 +121,7 @@ final class Importer {
             try add(record, number: reader.position.records, of: input)
             state.position = reader.position
             if isBatchFull {
-                try positions.put(state, of: identity, into: &batch)
+                try positions.put(state, of: source, into: &batch)
                 try commit()
             }
             progress.update(entries: summary.entries, bytes: bytesSeen + input.offset)
@@ -125,7 +129,7 @@ final class Importer {
         try removeSurplus(of: name, state)
         state.isDone = true
         state.earlierRecords = 0
-        try positions.put(state, of: identity, into: &batch)
+        try positions.put(state, of: source, into: &batch)
         if isBatchFull { try commit() }
         summary.filesDone += 1
         summary.bytes += input.offset - start
@@ -165,11 +169,11 @@ final class Importer {
     }
 
     /// A path as the beginning of keys: without slashes and dots around it.
-    private func trimmedPath(_ path: String) -> [UInt8] {
-        var path = path[...]
-        while path.hasPrefix("./") { path = path.dropFirst(2) }
-        while path.hasPrefix("/") { path = path.dropFirst() }
-        while path.hasSuffix("/") { path = path.dropLast() }
-        return Array(path.utf8)
+    static func trimmed(_ path: some Collection<UInt8>) -> [UInt8] {
+        var path = Array(path)[...]
+        while path.starts(with: Array("./".utf8)) { path = path.dropFirst(2) }
+        while path.first == UInt8(ascii: "/") { path = path.dropFirst() }
+        while path.last == UInt8(ascii: "/") { path = path.dropLast() }
+        return path.elementsEqual([UInt8(ascii: ".")]) ? [] : Array(path)
     }
 }

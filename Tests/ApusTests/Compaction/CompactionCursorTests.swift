@@ -95,6 +95,7 @@ import Testing
             targetLevel: older.isEmpty && random.chance(70) ? 1 : 0,
             expiryHorizon: horizon,
             mergeOperator: hasMerges ? AppendingOperator() : nil,
+            mayHoldOperands: hasMerges,
             blobs: nil,
             newerSourcesHold: random.chance(80)
                 ? { key throws(ApusError) in newerKeys.contains([UInt8](key)) } : nil
@@ -149,6 +150,7 @@ import Testing
             targetLevel: target,
             expiryHorizon: horizon,
             mergeOperator: merging ? AppendingOperator() : nil,
+            mayHoldOperands: merging,
             blobs: nil,
             newerSourcesHold: { _ throws(ApusError) in false }
         )
@@ -253,7 +255,8 @@ import Testing
                 rangeDeletions: RangeDeletions([]),
                 elision: TombstoneElision(levels: []),
                 targetLevel: 1,
-                expiryHorizon: 0
+                expiryHorizon: 0,
+                mayHoldOperands: false
             )
             let cursor = CompactionCursor(
                 source: PlainCursor(source, failure: (position, failure)),

@@ -144,6 +144,7 @@ final class CompactionFixture: Sendable {
             expiryHorizon: 0,
             elision: older,
             policy: policy,
+            mayHoldOperands: false,
             tableOptions: .tiny,
             createdAt: 1,
             blobs: store

@@ -154,6 +154,7 @@ struct SimulatedTree {
         )
         input.expiryHorizon = horizon
         input.mergeOperator = history.hasMerges ? AppendingOperator() : nil
+        input.mayHoldOperands = history.hasMerges
         input.createdAt = history.clock
         input.separationThreshold = separationThreshold
         return input

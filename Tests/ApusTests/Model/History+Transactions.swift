@@ -111,8 +111,13 @@ extension History {
             let (range, isReversed) = (range(), random.chance(50))
             let limit = random.chance(50) ? random.below(5) : Int.max
             note("  scans \(keyspace.name) \(range.shown) reversed \(isReversed) limit \(limit)")
-            progress.readRanges.append((keyspace, range))
             let found = try transaction.entries(range, in: keyspace.handle, reversed: isReversed, limit: limit)
+            // A scan that its limit ends has read no further than its last entry.
+            var walked = range
+            if let last = found.last, found.count == limit {
+                if isReversed { walked.lower = last.key } else { walked.upper = last.key + [0] }
+            }
+            if limit > 0 { progress.readRanges.append((keyspace, walked)) }
             var expected = keyspace.entries(
                 range, at: progress.sequence, time: progress.time, own: progress.own(of: keyspace))
             if isReversed { expected.reverse() }

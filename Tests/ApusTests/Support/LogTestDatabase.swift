@@ -117,7 +117,7 @@ struct LogTestDatabase {
     /// Logs a batch with one entry.
     func commit(_ sequence: UInt64, _ byteCount: Int = 20, isDurable: Bool = true) throws(ApusError) {
         try Self.append(Self.batch(sequence, byteCount), SequenceNumber(sequence), to: logs)
-        if isDurable { try logs.synchronize() } else { try logs.write() }
+        if isDurable { try logs.synchronize() } else { try logs.write(beforeSync: false) }
     }
 
     /// A batch with one entry whose value depends on `sequence`.

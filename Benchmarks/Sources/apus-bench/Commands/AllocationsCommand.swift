@@ -1,5 +1,5 @@
-// apus-bench allocations: heap allocations per operation. The counting is done by the program apus-allocations beside
-// this one, which replaces `malloc` for itself; doing it here would slow down the engines that are measured.
+// apus-bench allocations: heap allocations per operation. The counting is done by the program apus-probe beside this
+// one, which replaces `malloc` for itself; doing it here would slow down the engines that are measured.
 
 import ArgumentParser
 import FoundationEssentials
@@ -7,16 +7,20 @@ import FoundationEssentials
 struct AllocationsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "allocations",
-        abstract: "Counts the heap allocations of Apus operations; fails if a get makes any."
+        abstract: "Counts the heap allocations of Apus operations."
     )
 
-    func run() throws {
+    static func probePath() throws -> String {
         let program = URL(filePath: try ChildProcess.executablePath())
-            .deletingLastPathComponent().appending(path: "apus-allocations").path
+            .deletingLastPathComponent().appending(path: "apus-probe").path
         guard FileManager.default.isExecutableFile(atPath: program) else {
             throw BenchmarkError("\(program) is not there: build the whole package, not only apus-bench")
         }
-        let status = try ChildProcess.run(program, [])
+        return program
+    }
+
+    func run() throws {
+        let status = try ChildProcess.run(Self.probePath(), ["allocations"])
         if status != 0 { throw ExitCode(Int32(status)) }
     }
 }

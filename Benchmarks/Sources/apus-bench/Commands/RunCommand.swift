@@ -16,8 +16,8 @@ struct RunCommand: ParsableCommand {
     @Option(help: "Entries in the database.")
     var entries = 1_000_000
 
-    @Option(help: "Bytes of a value.")
-    var valueBytes = 100
+    @Option(help: "Bytes of a value; several sizes separated by commas, SIZE@N for another number of entries.")
+    var valueBytes = "100"
 
     @Option(help: "Threads of workloads that do not say their own number.")
     var threads = 1
@@ -28,6 +28,12 @@ struct RunCommand: ParsableCommand {
     @Option(help: "MiB for an engine's write buffers and caches.")
     var memoryBudget = 256
 
+    @Flag(help: "Drop the database from the page cache before each run, and warm nothing up.")
+    var cold = false
+
+    @Option(help: "Seconds after which a run, or the filling of a data set, counts as failed.")
+    var timeLimit = 1_800
+
     @Option(help: "Seed of all randomness.")
     var seed: UInt64 = 42
 
@@ -37,9 +43,13 @@ struct RunCommand: ParsableCommand {
     @Option(help: "File to write the measurements to, one JSON object per line.")
     var json: String?
 
+    @Flag(help: "Keep what the JSON file already holds.")
+    var append = false
+
     func validate() throws {
         _ = try chosenEngines()
         _ = try chosenWorkloads()
+        _ = try chosenSizes()
         func check(_ value: Int, _ range: ClosedRange<Int>, _ option: String) throws {
             guard range.contains(value) else {
                 throw ValidationError(
@@ -47,11 +57,12 @@ struct RunCommand: ParsableCommand {
                 )
             }
         }
-        try check(entries, 1...1_000_000_000, "--entries")
-        try check(valueBytes, 1...16 << 20, "--value-bytes")
+        try check(entries, DataSize.entryRange, "--entries")
         try check(threads, Workload.threadRange, "--threads")
         try check(repetitions, 1...1_000, "--repetitions")
+        try check(timeLimit, 1...1_000_000, "--time-limit")
         try check(memoryBudget, 1...1 << 20, "--memory-budget")
+        if append && json == nil { throw ValidationError("--append needs --json, the file to append to.") }
     }
 
     private func chosenEngines() throws -> [Engine] {
@@ -72,12 +83,28 @@ struct RunCommand: ParsableCommand {
                 throw ValidationError(
                     "There is no workload '\(name)'; known are "
                         + WorkloadKind.allCases.map(\.rawValue).joined(separator: ", ")
-                        + ", each with @N for N threads from 1 to \(Workload.threadRange.upperBound)."
+                        + ", with @N for N threads from 1 to \(Workload.threadRange.upperBound) except "
+                        + WorkloadKind.allCases.filter(\.isSingleThreaded).map(\.rawValue).joined(separator: ", ")
+                        + "."
                 )
             }
             return workload
         }
         guard !chosen.isEmpty else { throw ValidationError("--workloads names no workload.") }
+        return chosen
+    }
+
+    private func chosenSizes() throws -> [DataSize] {
+        let chosen = try valueBytes.split(separator: ",").map { text in
+            guard let size = DataSize(text) else {
+                throw ValidationError(
+                    "--value-bytes takes sizes from 1 to \(DataSize.valueRange.upperBound), each with @N for N "
+                        + "entries up to \(DataSize.entryRange.upperBound), not '\(text)'."
+                )
+            }
+            return size
+        }
+        guard !chosen.isEmpty else { throw ValidationError("--value-bytes names no size.") }
         return chosen
     }
 
@@ -88,66 +115,35 @@ struct RunCommand: ParsableCommand {
             return false
         }
         guard !present.isEmpty else { throw BenchmarkError("None of the chosen engines is in this build.") }
-        let log = try json.map { try ResultLog(path: $0) }
+        let log = try json.map { try ResultLog(path: $0, appending: append) }
         let workspace = try Workspace(directory: directory)
         defer { workspace.remove() }
-
-        #if DEBUG
-        print("This is a debug build: its figures mean nothing.")
-        #endif
-        print(
-            "\(entries) entries, keys of \(KeyBuffer.byteCount) B, values of \(valueBytes) B, "
-                + "\(memoryBudget) MiB of memory, \(repetitions) repetitions, seed \(seed)"
+        let session = RunSession(
+            engines: present,
+            workloads: try chosenWorkloads(),
+            repetitions: repetitions,
+            template: Job(
+                purpose: .measure,
+                engine: .loop,
+                workload: Workload(kind: .fillrandom),
+                threads: threads,
+                entries: entries,
+                valueByteCount: 0,
+                memoryBudget: memoryBudget << 20,
+                seed: seed,
+                repetition: 1,
+                isCold: cold,
+                timeLimit: timeLimit,
+                machine: Machine(directory: directory),
+                databasePath: "",
+                resultPath: ""
+            ),
+            workspace: workspace,
+            log: log
         )
-        for engine in present { tell("\(engine.rawValue): \(engine.describe(settings(for: engine)))") }
-
-        var measurements: [Measurement] = []
-        var failures = 0
-        for repetition in 1...repetitions {
-            for workload in try chosenWorkloads() {
-                for engine in present {
-                    do {
-                        let job = job(engine, workload, repetition)
-                        let measurement = try workspace.measure(job)
-                        measurements.append(measurement)
-                        try log?.append(measurement)
-                        let speed = measurement.opsPerSecond.formatted(fractionDigits: 0)
-                        tell("\(repetition)/\(repetitions) \(workload) \(engine.rawValue): \(speed) ops/s")
-                    } catch {
-                        failures += 1
-                        tell("\(repetition)/\(repetitions) \(workload) \(engine.rawValue): FAILED: \(error)")
-                    }
-                }
-            }
-        }
+        for size in try chosenSizes() { try session.run(size) }
         print("")
-        for line in SummaryTable(measurements: measurements).lines() { print(line) }
-        if failures > 0 { throw BenchmarkError("\(failures) runs failed.") }
-    }
-
-    /// Printed at once, also into a pipe, and before a child prints anything.
-    private func tell(_ line: String) {
-        print(line)
-        fflush(nil)
-    }
-
-    private func settings(for engine: Engine) -> EngineSettings {
-        job(engine, Workload(kind: .fillrandom), 1).settings
-    }
-
-    private func job(_ engine: Engine, _ workload: Workload, _ repetition: Int) -> Job {
-        Job(
-            purpose: .measure,
-            engine: engine,
-            workload: workload,
-            threads: workload.threads ?? threads,
-            entries: entries,
-            valueByteCount: valueBytes,
-            memoryBudget: memoryBudget << 20,
-            seed: seed,
-            repetition: repetition,
-            databasePath: "",
-            resultPath: ""
-        )
+        for line in SummaryTable(measurements: session.measurements).lines() { print(line) }
+        if session.failures > 0 { throw BenchmarkError("\(session.failures) runs failed.") }
     }
 }

@@ -11,11 +11,12 @@ final class ApusAdapter: EngineAdapter {
     private let database: Database
     private let keyspace: Keyspace
     private let settings: EngineSettings
-    let version = "this source tree"
+    var version: String { SourceRevision.current() }
 
     static func describe(_ settings: EngineSettings) -> String {
-        "memoryBudget \(settings.memoryBudget >> 10) KiB, durability \(settings.durability.rawValue), LZ4, filter 10 bits "
-            + "per key, checksums verified, all else default"
+        let threshold = KeyspaceOptions().valueSeparationThreshold.map { "\($0) B" } ?? "never"
+        return "memoryBudget \(settings.memoryBudget >> 10) KiB, durability \(settings.durability.rawValue), LZ4, "
+            + "filter 10 bits per key, checksums verified, values in blob files from \(threshold), all else default"
     }
 
     init(path: String, settings: EngineSettings) throws {
@@ -38,6 +39,12 @@ final class ApusAdapter: EngineAdapter {
         try database.flush()
     }
 
+    func pendingByteCount() -> Int? {
+        let statistics = database.statistics
+        let debt = statistics.keyspaces.reduce(UInt64(0)) { $0 + $1.compactionDebt }
+        return Int(debt) + statistics.memtableByteCount
+    }
+
     func close() throws {
         try database.close()
     }
@@ -46,6 +53,8 @@ final class ApusAdapter: EngineAdapter {
 final class ApusSession: EngineSession {
     private let database: Database
     private let keyspace: Keyspace
+    /// Used again for every call, like the key arrays of other interfaces.
+    private var wanted: [UnsafeRawBufferPointer] = []
     private var cursor: Cursor?
     private var direction = ScanDirection.forward
 
@@ -62,6 +71,10 @@ final class ApusSession: EngineSession {
         try keyspace.delete(key)
     }
 
+    func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) throws {
+        try keyspace.deleteRange(from: start, to: end)
+    }
+
     func write(_ batch: EntryBatch) throws {
         try database.write { changes in
             for index in 0..<batch.count {
@@ -76,6 +89,14 @@ final class ApusSession: EngineSession {
             value.withUnsafeBytes { visit($0) }
         }
         return found != nil
+    }
+
+    func getMany(_ keys: KeyBatch, _ visit: (UnsafeRawBufferPointer) -> Void) throws {
+        wanted.removeAll(keepingCapacity: true)
+        for index in 0..<keys.count { wanted.append(keys[index]) }
+        for case let value? in try keyspace.get(wanted) {
+            value.withUnsafeBytes { visit($0) }
+        }
     }
 
     func openCursor(_ direction: ScanDirection) throws {

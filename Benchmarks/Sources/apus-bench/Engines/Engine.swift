@@ -5,6 +5,8 @@ enum Engine: String, CaseIterable, Codable, Sendable {
     case rocksdb
     case leveldb
     case lmdb
+    case wiredTigerLSM = "wiredtiger-lsm"
+    case wiredTigerBTree = "wiredtiger-btree"
     case sqlite
     /// Not an engine: see NullAdapter.
     case loop
@@ -31,13 +33,19 @@ enum Engine: String, CaseIterable, Codable, Sendable {
             #if PEER_LEVELDB
             return nil
             #else
-            return "install libleveldb-dev and build again"
+            return "install libleveldb-dev, or set LEVELDB_LIBRARY_PATH, and build again"
             #endif
         case .lmdb:
             #if PEER_LMDB
             return nil
             #else
             return "install liblmdb-dev and build again"
+            #endif
+        case .wiredTigerLSM, .wiredTigerBTree:
+            #if PEER_WIREDTIGER
+            return nil
+            #else
+            return "install libwiredtiger-dev and build again"
             #endif
         case .sqlite:
             #if PEER_SQLITE
@@ -88,6 +96,18 @@ enum Engine: String, CaseIterable, Codable, Sendable {
         case .lmdb:
             #if PEER_LMDB
             try visitor.visit(LMDBAdapter.self)
+            #else
+            break
+            #endif
+        case .wiredTigerLSM:
+            #if PEER_WIREDTIGER
+            try visitor.visit(WiredTigerAdapter<WiredTigerLSM>.self)
+            #else
+            break
+            #endif
+        case .wiredTigerBTree:
+            #if PEER_WIREDTIGER
+            try visitor.visit(WiredTigerAdapter<WiredTigerBTree>.self)
             #else
             break
             #endif

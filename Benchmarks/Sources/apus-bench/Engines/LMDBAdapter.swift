@@ -7,6 +7,8 @@ import CLMDB
 final class LMDBAdapter: EngineAdapter {
     static let name = "lmdb"
     static let compression = "none"
+    static let bulkLoadMethod = "MDB_APPEND, a transaction for every \(LMDBSession.bulkCommitBatches) batches"
+    static var build: LibraryBuild? { LibraryBuild(symbol: "mdb_env_open", usesCRC32C: false) }
 
     private let environment: OpaquePointer
     private let table: MDB_dbi
@@ -60,6 +62,8 @@ final class LMDBSession: EngineSession {
     private let reading: OpaquePointer
     private let cursor: OpaquePointer
     private var direction = ScanDirection.forward
+    private var bulk: OpaquePointer?
+    private var batchesInBulk = 0
     private var key = MDB_val()
     private var value = MDB_val()
 
@@ -95,13 +99,12 @@ final class LMDBSession: EngineSession {
     private func put(
         _ key: UnsafeRawBufferPointer,
         _ value: UnsafeRawBufferPointer,
-        in transaction: OpaquePointer?
-    )
-        throws
-    {
+        in transaction: OpaquePointer?,
+        _ flags: CInt = 0
+    ) throws {
         var key = MDB_val(key)
         var value = MDB_val(value)
-        try check(mdb_put(transaction, table, &key, &value, 0))
+        try check(mdb_put(transaction, table, &key, &value, UInt32(flags)))
     }
 
     func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws {
@@ -112,6 +115,23 @@ final class LMDBSession: EngineSession {
         try commit {
             var key = MDB_val(key)
             let code = mdb_del($0, table, &key, nil)
+            if code != MDB_NOTFOUND { try check(code) }
+        }
+    }
+
+    /// LMDB has no range deletion: a cursor deletes one entry after the other, in one transaction.
+    func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) throws {
+        try commit { transaction in
+            var cursor: OpaquePointer?
+            try check(mdb_cursor_open(transaction, table, &cursor))
+            defer { mdb_cursor_close(cursor) }
+            var key = MDB_val(start)
+            var value = MDB_val()
+            var code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)
+            while code == 0, compareBytes(key.bytes, end) < 0 {
+                try check(mdb_cursor_del(cursor, 0))
+                code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)
+            }
             if code != MDB_NOTFOUND { try check(code) }
         }
     }
@@ -128,6 +148,11 @@ final class LMDBSession: EngineSession {
     func get(_ key: UnsafeRawBufferPointer, _ visit: (UnsafeRawBufferPointer) -> Void) throws -> Bool {
         try check(mdb_txn_renew(reading))
         defer { mdb_txn_reset(reading) }
+        return try find(key, visit)
+    }
+
+    @inline(__always)
+    private func find(_ key: UnsafeRawBufferPointer, _ visit: (UnsafeRawBufferPointer) -> Void) throws -> Bool {
         var key = MDB_val(key)
         var value = MDB_val()
         let code = mdb_get(reading, table, &key, &value)
@@ -136,6 +161,43 @@ final class LMDBSession: EngineSession {
         visit(value.bytes)
         return true
     }
+
+    /// LMDB has no call for it: one read transaction, and one get after the other.
+    func getMany(_ keys: KeyBatch, _ visit: (UnsafeRawBufferPointer) -> Void) throws {
+        try check(mdb_txn_renew(reading))
+        defer { mdb_txn_reset(reading) }
+        for index in 0..<keys.count { _ = try find(keys[index], visit) }
+    }
+
+    // MARK: Bulk loading
+
+    /// A transaction of everything would keep too many dirty pages.
+    static let bulkCommitBatches = 100
+
+    func beginBulkLoad() throws {
+        batchesInBulk = 0
+        try check(mdb_txn_begin(environment, nil, 0, &bulk))
+    }
+
+    func appendInBulk(_ batch: EntryBatch) throws {
+        for index in 0..<batch.count {
+            let (key, value) = batch[index]
+            try put(key, value, in: bulk, MDB_APPEND)
+        }
+        batchesInBulk += 1
+        if batchesInBulk.isMultiple(of: Self.bulkCommitBatches) {
+            try endBulkLoad()
+            try check(mdb_txn_begin(environment, nil, 0, &bulk))
+        }
+    }
+
+    func endBulkLoad() throws {
+        let transaction = bulk
+        bulk = nil
+        try check(mdb_txn_commit(transaction))
+    }
+
+    // MARK: Scans
 
     func openCursor(_ direction: ScanDirection) throws {
         self.direction = direction

@@ -7,6 +7,7 @@ import CLevelDB
 final class LevelDBAdapter: EngineAdapter {
     static let name = "leveldb"
     static let compression = "snappy"
+    static var build: LibraryBuild? { LibraryBuild(symbol: "leveldb_open", usesCRC32C: true) }
 
     private let database: OpaquePointer
     private let options: OpaquePointer
@@ -14,7 +15,14 @@ final class LevelDBAdapter: EngineAdapter {
     private let filter: OpaquePointer
     private let settings: EngineSettings
 
-    var version: String { "\(leveldb_major_version()).\(leveldb_minor_version()) (system package)" }
+    var version: String {
+        #if PEER_LEVELDB_OWN_BUILD
+        let origin = "LEVELDB_LIBRARY_PATH"
+        #else
+        let origin = "system package"
+        #endif
+        return "\(leveldb_major_version()).\(leveldb_minor_version()) (\(origin))"
+    }
 
     static func describe(_ settings: EngineSettings) -> String {
         "write_buffer_size \(settings.writeBufferByteCount >> 10) KiB, LRU block cache "
@@ -88,6 +96,23 @@ final class LevelDBSession: EngineSession {
         try checkingLevelDB { leveldb_delete(database, writeOptions, key.characters, key.count, $0) }
     }
 
+    /// LevelDB has no range deletion: the keys are looked up and deleted one by one, in one batch.
+    func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) throws {
+        leveldb_writebatch_clear(batch)
+        let found = leveldb_create_iterator(database, readOptions)
+        defer { leveldb_iter_destroy(found) }
+        leveldb_iter_seek(found, start.characters, start.count)
+        while leveldb_iter_valid(found) != 0 {
+            var count = 0
+            let key = leveldb_iter_key(found, &count)
+            if compareBytes(UnsafeRawBufferPointer(start: key, count: count), end) >= 0 { break }
+            leveldb_writebatch_delete(batch, key, count)
+            leveldb_iter_next(found)
+        }
+        try checkingLevelDB { leveldb_iter_get_error(found, $0) }
+        try checkingLevelDB { leveldb_write(database, writeOptions, batch, $0) }
+    }
+
     func write(_ entries: EntryBatch) throws {
         leveldb_writebatch_clear(batch)
         for index in 0..<entries.count {
@@ -107,6 +132,17 @@ final class LevelDBSession: EngineSession {
         visit(UnsafeRawBufferPointer(start: value, count: count))
         leveldb_free(value)
         return true
+    }
+
+    /// LevelDB has no call for it: a snapshot, and one get after the other.
+    func getMany(_ keys: KeyBatch, _ visit: (UnsafeRawBufferPointer) -> Void) throws {
+        let snapshot = leveldb_create_snapshot(database)
+        leveldb_readoptions_set_snapshot(readOptions, snapshot)
+        defer {
+            leveldb_readoptions_set_snapshot(readOptions, nil)
+            leveldb_release_snapshot(database, snapshot)
+        }
+        for index in 0..<keys.count { _ = try get(keys[index], visit) }
     }
 
     func openCursor(_ direction: ScanDirection) {

@@ -29,6 +29,7 @@ final class NullSession: EngineSession {
     private let value: UnsafeMutableRawBufferPointer
     private let key: UnsafeMutableRawBufferPointer
     private var position = 0
+    private var hasInsertions = false
 
     init(_ settings: EngineSettings) {
         entries = settings.entries
@@ -43,15 +44,23 @@ final class NullSession: EngineSession {
         key.deallocate()
     }
 
-    func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {}
+    func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        if key.count > KeyBuffer.byteCount { hasInsertions = true }
+    }
+
     func delete(_ key: UnsafeRawBufferPointer) {}
+    func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) {}
     func write(_ batch: EntryBatch) {}
 
-    /// Keys made to be missed are longer than the others.
+    /// Keys that no fill puts are longer than the others: they are inserted before they are found.
     func get(_ key: UnsafeRawBufferPointer, _ visit: (UnsafeRawBufferPointer) -> Void) -> Bool {
-        guard key.count == KeyBuffer.byteCount else { return false }
+        guard key.count == KeyBuffer.byteCount || hasInsertions else { return false }
         visit(UnsafeRawBufferPointer(value))
         return true
+    }
+
+    func getMany(_ keys: KeyBatch, _ visit: (UnsafeRawBufferPointer) -> Void) {
+        for _ in 0..<keys.count { visit(UnsafeRawBufferPointer(value)) }
     }
 
     func openCursor(_ direction: ScanDirection) {}

@@ -7,9 +7,13 @@ import CSQLite
 final class SQLiteAdapter: EngineAdapter {
     static let name = "sqlite"
     static let compression = "none"
+    static let bulkLoadMethod = "sorted insertions in one transaction"
+    static var build: LibraryBuild? { LibraryBuild(symbol: "sqlite3_open_v2", usesCRC32C: false) }
 
     private let path: String
     private let settings: EngineSettings
+    /// Open as long as the database is: SQLite empties its log when the last connection goes.
+    private var connection: SQLiteConnection?
 
     var version: String { "\(String(cString: sqlite3_libversion())) (system package)" }
 
@@ -30,16 +34,14 @@ final class SQLiteAdapter: EngineAdapter {
         self.path = "\(path)/data.sqlite"
         self.settings = settings
         let connection = try SQLiteConnection(path: self.path, pragmas: ["journal_mode = WAL"])
+        self.connection = connection
         try connection.execute("CREATE TABLE IF NOT EXISTS kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
     }
 
     func makeSession() throws -> SQLiteSession {
-        let connection = try SQLiteConnection(
-            path: path,
-            pragmas: [
-                "synchronous = \(Self.synchronous(settings))", "cache_size = -\(Self.cacheKiB(settings))",
-            ]
-        )
+        var pragmas = ["synchronous = \(Self.synchronous(settings))", "cache_size = -\(Self.cacheKiB(settings))"]
+        if settings.keepsLog { pragmas.append("wal_autocheckpoint = 0") }
+        let connection = try SQLiteConnection(path: path, pragmas: pragmas)
         return try SQLiteSession(connection: connection)
     }
 
@@ -48,8 +50,9 @@ final class SQLiteAdapter: EngineAdapter {
         try SQLiteConnection(path: path, pragmas: []).execute("PRAGMA wal_checkpoint(PASSIVE)")
     }
 
-    /// The last session's connection has closed the database already.
-    func close() {}
+    func close() {
+        connection = nil
+    }
 }
 
 final class SQLiteConnection {
@@ -89,11 +92,13 @@ final class SQLiteSession: EngineSession {
     private let connection: SQLiteConnection
     private let putStatement: OpaquePointer
     private let deleteStatement: OpaquePointer
+    private let deleteRangeStatement: OpaquePointer
     private let getStatement: OpaquePointer
     private let seekStatement: OpaquePointer
     private let forwardStatement: OpaquePointer
     private let backwardStatement: OpaquePointer
     private let begin: OpaquePointer
+    private let beginReading: OpaquePointer
     private let commit: OpaquePointer
     private var cursor: OpaquePointer
     private var direction = ScanDirection.forward
@@ -102,19 +107,21 @@ final class SQLiteSession: EngineSession {
         self.connection = connection
         putStatement = try connection.prepare("INSERT OR REPLACE INTO kv (k, v) VALUES (?1, ?2)")
         deleteStatement = try connection.prepare("DELETE FROM kv WHERE k = ?1")
+        deleteRangeStatement = try connection.prepare("DELETE FROM kv WHERE k >= ?1 AND k < ?2")
         getStatement = try connection.prepare("SELECT v FROM kv WHERE k = ?1")
         seekStatement = try connection.prepare("SELECT k, v FROM kv WHERE k >= ?1 ORDER BY k")
         forwardStatement = try connection.prepare("SELECT k, v FROM kv ORDER BY k")
         backwardStatement = try connection.prepare("SELECT k, v FROM kv ORDER BY k DESC")
         begin = try connection.prepare("BEGIN IMMEDIATE")
+        beginReading = try connection.prepare("BEGIN")
         commit = try connection.prepare("COMMIT")
         cursor = forwardStatement
     }
 
     deinit {
         for statement in [
-            putStatement, deleteStatement, getStatement, seekStatement, forwardStatement, backwardStatement, begin,
-            commit,
+            putStatement, deleteStatement, deleteRangeStatement, getStatement, seekStatement, forwardStatement,
+            backwardStatement, begin, beginReading, commit,
         ] {
             sqlite3_finalize(statement)
         }
@@ -150,6 +157,12 @@ final class SQLiteSession: EngineSession {
         try run(deleteStatement)
     }
 
+    func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer) throws {
+        bind(deleteRangeStatement, 1, start)
+        bind(deleteRangeStatement, 2, end)
+        try run(deleteRangeStatement)
+    }
+
     func write(_ batch: EntryBatch) throws {
         try run(begin)
         for index in 0..<batch.count {
@@ -165,6 +178,28 @@ final class SQLiteSession: EngineSession {
         guard try step(getStatement) else { return false }
         visit(blob(getStatement, 0))
         return true
+    }
+
+    /// SQLite has no call for it: one transaction, and one query after the other.
+    func getMany(_ keys: KeyBatch, _ visit: (UnsafeRawBufferPointer) -> Void) throws {
+        try run(beginReading)
+        for index in 0..<keys.count { _ = try get(keys[index], visit) }
+        try run(commit)
+    }
+
+    func beginBulkLoad() throws {
+        try run(begin)
+    }
+
+    func appendInBulk(_ batch: EntryBatch) throws {
+        for index in 0..<batch.count {
+            let (key, value) = batch[index]
+            try put(key, value)
+        }
+    }
+
+    func endBulkLoad() throws {
+        try run(commit)
     }
 
     private func blob(_ statement: OpaquePointer, _ column: CInt) -> UnsafeRawBufferPointer {

@@ -7,9 +7,16 @@ enum ChildProcess {
     static func perform(_ job: Job) throws {
         let encoded = String(decoding: try JSONEncoder().encode(job), as: UTF8.self)
         let status = try run(executablePath(), [JobCommand.name, encoded])
-        if status != 0 {
-            let purpose = job.purpose == .prepare ? "filling the data set" : "\(job.workload)"
-            throw BenchmarkError("\(job.engine.rawValue): \(purpose) failed")
+        let expected = job.purpose == .crash ? 128 + Int(SIGKILL) : 0
+        if status != expected {
+            let purpose =
+                switch job.purpose {
+                case .prepare: "filling the data set"
+                case .crash: "filling a database to be killed"
+                case .measure: "\(job.workload)"
+                }
+            let outcome = status == 128 + Int(SIGALRM) ? "took more than \(job.timeLimit) s" : "failed"
+            throw BenchmarkError("\(job.engine.rawValue): \(purpose) \(outcome)")
         }
     }
 

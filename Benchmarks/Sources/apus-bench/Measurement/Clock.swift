@@ -1,6 +1,5 @@
 // Time and the kernel's counters for this process.
 
-import FoundationEssentials
 import Glibc
 
 /// Nanoseconds of the monotonic clock; on Linux read without a system call, in 25 to 30 ns.
@@ -27,6 +26,9 @@ enum ProcessCounters {
         /// Bytes of pages made dirty, which also sees writes through memory maps, but a page only once while it waits.
         var toPages = 0
 
+        /// The kernel has two views, and each misses something: the larger one counts.
+        var total: Int { max(byCalls, toPages) }
+
         static func - (left: Written, right: Written) -> Written {
             Written(byCalls: left.byCalls - right.byCalls, toPages: left.toPages - right.toPages)
         }
@@ -52,7 +54,7 @@ enum ProcessCounters {
 
     /// The `name: number` lines of a file in /proc.
     private static func fields(of path: String) -> [String: Int] {
-        guard let contents = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else { return [:] }
+        guard let contents = KernelFile.text(path) else { return [:] }
         var fields: [String: Int] = [:]
         for line in contents.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 1)

@@ -16,41 +16,61 @@ final class Workspace {
         Folder.remove(path)
     }
 
+    /// Before data of another size.
+    func forgetDataSets() {
+        for engine in preparedEngines { Folder.remove(dataPath(of: engine)) }
+        preparedEngines = []
+    }
+
     /// Runs one measurement. Workloads that only read share one data set per engine; those that change it get a copy.
     func measure(_ job: Job) throws -> Measurement {
         var job = job
-        let kind = job.workload.kind
         let runPath = "\(path)/run"
         job.resultPath = "\(path)/result.json"
+        job.databasePath = runPath
         Folder.remove(runPath)
         Folder.remove(job.resultPath)
         defer { Folder.remove(runPath) }
-        if kind.startsFull {
-            job.databasePath = try dataSet(for: job)
-            if kind.writes {
-                try Folder.copy(job.databasePath, to: runPath)
-                job.databasePath = runPath
-            }
-        } else {
+        switch job.workload.kind.start {
+        case .empty:
             try Folder.create(runPath)
-            job.databasePath = runPath
+        case .crashed:
+            try Folder.create(runPath)
+            try perform(.crash, job)
+        case .full:
+            let dataPath = try dataSet(for: job)
+            if job.workload.kind.needsOwnDatabase {
+                try Folder.copy(dataPath, to: runPath)
+            } else {
+                job.databasePath = dataPath
+            }
         }
         Folder.synchronize()
-        try ChildProcess.perform(job)
+        if job.isCold { job.residentShare = PageCache.drop(job.databasePath) }
+        try perform(.measure, job)
         return try JSONDecoder().decode(Measurement.self, from: Data(contentsOf: URL(filePath: job.resultPath)))
     }
 
+    private func dataPath(of engine: Engine) -> String { "\(path)/\(engine.rawValue)-data" }
+
     private func dataSet(for job: Job) throws -> String {
-        let dataPath = "\(path)/\(job.engine.rawValue)-data"
+        let dataPath = dataPath(of: job.engine)
         if preparedEngines.contains(job.engine) { return dataPath }
         Folder.remove(dataPath)
         try Folder.create(dataPath)
         var preparation = job
-        preparation.purpose = .prepare
         preparation.threads = 1
         preparation.databasePath = dataPath
-        try ChildProcess.perform(preparation)
+        // The data set belongs to no workload, but a job must name one.
+        preparation.workload = Workload(kind: .fillbatch)
+        try perform(.prepare, preparation)
         preparedEngines.insert(job.engine)
         return dataPath
+    }
+
+    private func perform(_ purpose: Job.Purpose, _ job: Job) throws {
+        var job = job
+        job.purpose = purpose
+        try ChildProcess.perform(job)
     }
 }

@@ -6,8 +6,10 @@ final class ResultLog {
     private let url: URL
     private var contents = Data()
 
-    init(path: String) throws {
+    /// Begins a new file, or goes on with one that is there.
+    init(path: String, appending: Bool) throws {
         url = URL(filePath: path)
+        if appending, let earlier = FileManager.default.contents(atPath: path) { contents = earlier }
         try write(failure: "cannot write \(path)")
     }
 

@@ -8,7 +8,7 @@ final class KeyBuffer {
 
     init() {
         bytes = .allocate(byteCount: Self.byteCount + 8, alignment: 8)
-        // The byte after the digits, used by keys made to be missed: lower than every digit, as in db_bench.
+        // The byte after the digits, used by keys that no fill puts: lower than every digit, as in db_bench.
         bytes.initializeMemory(as: UInt8.self, repeating: UInt8(ascii: "."))
     }
 
@@ -20,9 +20,9 @@ final class KeyBuffer {
         return UnsafeRawBufferPointer(start: bytes.baseAddress, count: Self.byteCount)
     }
 
-    /// A key that no workload ever puts, right after `index`.
+    /// A key right after `index` that no fill puts: a get of it misses, until YCSB inserts it.
     @inline(__always)
-    func setMissing(after index: Int) -> UnsafeRawBufferPointer {
+    func set(after index: Int) -> UnsafeRawBufferPointer {
         Self.write(index, to: bytes.baseAddress.unsafelyUnwrapped)
         return UnsafeRawBufferPointer(start: bytes.baseAddress, count: Self.byteCount + 1)
     }

@@ -1,0 +1,42 @@
+// The short way for the commonest commit: one put or one delete, by a caller that finds nobody else committing. The
+// steps are those of Engine+Commit.swift, without a batch, a request or a group: nothing is allocated.
+
+import ApusIO
+import Synchronization
+
+extension Engine {
+    /// Larger values are rare, and leave the log's buffer as it is when they go through a batch.
+    static let largestSingleValue = 32 << 10
+
+    /// Commits one entry. False if somebody else is committing: then the entry goes into a batch, which joins a group.
+    ///
+    /// - Parameters:
+    ///   - entry: a put that does not expire, or a delete, within its limits.
+    func commitAlone(_ entry: SingleEntry, in tree: Tree, durability: Durability) throws(ApusError) -> Bool {
+        try checkWritable()
+        guard !tree.isEphemeral, let log = committer.log, try pipeline.tryLead() else { return false }
+        defer { pipeline.endLead() }
+        // What was true before may have ended while another thread led.
+        try checkWritable()
+        if tree.isDropped { throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped") }
+        let byteCount = entry.encodedByteCount
+        try makeRoom(in: tree, forEntries: 1, byteCount: byteCount)
+        let sequence = committer.lastSequence.advanced(by: 1)
+        guard sequence < .max else { throw ApusError(.failed, "all sequence numbers are used up") }
+        do throws(ApusError) {
+            try log.makeRoom(forPayload: byteCount)
+            try log.append(payloadByteCount: byteCount, sequence: sequence) { entry.encode(to: $0) }
+            try log.write(beforeSync: durability == .durable)
+            committer.hasUnsyncedCommits = true
+            if durability == .durable { try synchronizeLog(log) }
+        } catch {
+            throw refused(error)
+        }
+        committer.lastSequence = sequence
+        tree.active.insert(entry.key, Trailer(sequence, entry.kind), entry.payload)
+        counters.recordCommit(entries: 1, byteCount: entry.key.count &+ entry.payload.count)
+        visible.store(sequence.rawValue, ordering: .releasing)
+        afterCommit(byteCount: byteCount)
+        return true
+    }
+}

@@ -1,0 +1,51 @@
+// Work that falls due by time alone: in a database that nobody writes to, entries expire and FIFO tables grow too old
+// without a flush or compaction that would notice.
+
+import ApusIO
+import Synchronization
+
+extension Engine {
+    /// How often the clock is looked at; about what expiry may lie beyond its patience.
+    private static let upkeepInterval: UInt64 = 60_000_000_000
+
+    /// Has a background job look at the clock later on, if there is anything that time will change.
+    func scheduleUpkeep() {
+        guard !options.isReadOnly, !isUpkeepScheduled.load(ordering: .relaxed) else { return }
+        guard structure.withLock({ !$0.isClosing && $0.trees.values.contains(where: \.hasDeadlines) }) else { return }
+        if isUpkeepScheduled.exchange(true, ordering: .relaxed) { return }
+        environment.scheduler.run(.maintenance, after: Self.upkeepInterval) { [weak self] in self?.performUpkeep() }
+    }
+
+    private func performUpkeep() {
+        isUpkeepScheduled.store(false, ordering: .relaxed)
+        // Only the commit leader may seal.
+        pipeline.enqueue(
+            CommitRequest(
+                .exclusive { [weak self] () throws(ApusError) in self?.sealExpired() }, completion: { _ in }))
+        scheduleCompaction()
+        scheduleUpkeep()
+    }
+
+    /// Has memtables flushed that have kept expired entries for longer than tables may.
+    private func sealExpired() {
+        let now = clock.now()
+        for tree in structure.withLock({ $0.orderedTrees.map(\.tree) }) {
+            let expiry = tree.active.earliestExpiry
+            guard expiry != 0, expiry.addingSaturated(levelPolicy(tree.settings).expiryPatience) <= now else {
+                continue
+            }
+            sealInPassing(tree)
+        }
+    }
+}
+
+extension TreeState {
+    /// Whether something of the tree has to go at some time.
+    fileprivate var hasDeadlines: Bool {
+        if case .fifo(_, let maximumAge) = tree.settings.style, maximumAge > 0, !version.levels[0].isEmpty {
+            return true
+        }
+        return memtables.contains { $0.earliestExpiry != 0 }
+            || version.levels.joined().contains { $0.metadata.earliestExpiry != 0 }
+    }
+}
