@@ -179,15 +179,8 @@ struct OpenDatabase {
     private mutating func recover() throws(ApusError) {
         guard let content else { return }
         let path = engine.path(.manifest(content.current.manifest))
-        let wasClean = state.cleanClose != nil
+        state.emptyWhatTheCrashHalved()
         for keyspace in state.keyspaces.values.sorted(by: { $0.id < $1.id }) {
-            var keyspace = keyspace
-            if keyspace.settings.isEphemeral && !wasClean && !options.isReadOnly {
-                // Half of a cache is worse than none: older values would reappear. Its files are orphans from here on.
-                keyspace.tables = KeyspaceState(id: keyspace.id, name: "", settings: keyspace.settings).tables
-                keyspace.blobFiles = [:]
-                state.keyspaces[keyspace.id] = keyspace
-            }
             let version = try VersionBuilder(keyspace, path: path).build { engine.makeTable($0) }
             let treeState = engine.makeTreeState(
                 id: keyspace.id, name: keyspace.name, settings: keyspace.settings,

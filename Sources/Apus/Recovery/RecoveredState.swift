@@ -68,6 +68,18 @@ struct RecoveredState: Sendable {
     }
 }
 
+extension ManifestState {
+    /// What is never logged is gone after a crash. Half of a cache is worse than none: older values would reappear. The
+    /// files of such a keyspace are orphans from here on.
+    mutating func emptyWhatTheCrashHalved() {
+        guard cleanClose == nil else { return }
+        for (id, keyspace) in keyspaces where keyspace.settings.isEphemeral {
+            keyspaces[id]?.tables = KeyspaceState(id: id, name: "", settings: keyspace.settings).tables
+            keyspaces[id]?.blobFiles = [:]
+        }
+    }
+}
+
 /// One reading of a directory.
 private struct Discovery {
     let directory: String

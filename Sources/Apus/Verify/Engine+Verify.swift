@@ -86,7 +86,9 @@ extension Engine {
                             "the manifest on disk is not what was written to it", file: path(.manifest(manifest.number))
                         ))
                 }
-                checkVersions(found.manifest, &report)
+                var state = found.manifest
+                if isReadOnly { state.emptyWhatTheCrashHalved() }
+                checkVersions(state, &report)
             } catch {
                 guard error.kind == .corruption || error.kind == .unsupportedFormat else { throw error }
                 report.problems.append(error)

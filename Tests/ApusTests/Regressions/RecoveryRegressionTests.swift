@@ -89,3 +89,33 @@ import Testing
         #expect(try fixture.bytes(of: "report.tmp") == [1])
     }
 }
+
+// MARK: - What is never logged
+
+extension RecoveryRegressionTests {
+    @Test("read-only too, a keyspace that is never logged is empty after a crash", arguments: [true, false])
+    func ephemeralAfterCrash(isReadOnly: Bool) throws {
+        do {
+            let database = try fixture.open()
+            let cache = try database.keyspace("cache", options: KeyspaceOptions(isEphemeral: true))
+            let kept = try database.keyspace("kept")
+            try cache.put("key", "old")
+            try cache.put("gone", "old")
+            try kept.put("key", "value")
+            try database.flush()
+            try cache.put("key", "new")
+            try cache.delete("gone")
+            fixture.disk.inject(Fault(.stop))
+            try? database.close()
+        }
+        fixture.disk.removeFaults()
+        fixture.machine.restart()
+        fixture.options.isReadOnly = isReadOnly
+        let database = try fixture.open()
+        #expect(try database.existingKeyspace("cache").entries().isEmpty)
+        #expect(try database.existingKeyspace("cache").get("key") == nil)
+        #expect(try database.existingKeyspace("kept").get("key") == Array("value".utf8))
+        #expect(try database.verify().problems == [])
+        try database.close()
+    }
+}
