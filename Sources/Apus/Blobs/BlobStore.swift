@@ -94,7 +94,11 @@ final class BlobStore: BlobSource {
         }
         let foundKey = UnsafeRawBufferPointer(rebasing: found[BlobFormat.recordHeaderByteCount...])
         guard Int(header.keyByteCount) == key.count, equalBytes(foundKey, key) else {
-            throw .corruption("A reference leads to the value of another key", file: file.path, offset: reference.offset)
+            throw .corruption(
+                "A reference leads to the value of another key",
+                file: file.path,
+                offset: reference.offset
+            )
         }
     }
 

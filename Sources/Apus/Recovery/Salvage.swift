@@ -272,8 +272,8 @@ struct Salvage {
             recorder.lose(
                 SalvageReport.Loss(
                     file: source, offset: 0,
-                    what: "\(count) entries of the log are left out: tables that no manifest lists may hold them, and tell"
-                        + " no sequence numbers",
+                    what: "\(count) entries of the log are left out: tables that no manifest lists may hold them, and"
+                        + " tell no sequence numbers",
                     keyspace: inventory.state.keyspaces[id]?.name))
         }
     }

@@ -55,7 +55,7 @@ import Testing
                 disk.setFault { _, call in call >= index ? .partial : nil }
                 _ = try? LogTestDatabase.open(disk)
                 let after = disk.crashed(seed: UInt64(seed))
-                if isGarbled(after) {
+                if after.holdsGarbledCreation {
                     // Nobody can tell whose file that is: it stays.
                     #expect(kind { _ = try content(after) } == .notADatabase, "call \(index), seed \(seed)")
                     continue
@@ -67,17 +67,6 @@ import Testing
             }
         }
         #expect(opened > whole.calls.count * 15)
-    }
-
-    /// Whether a crash has put garbage where a file without CURRENT tells what it is.
-    private func isGarbled(_ disk: LogTestFileSystem) -> Bool {
-        let magics = ["manifest": Array("APMF".utf8), "tmp": Array("apus-current ".utf8)]
-        return !disk.fileNames.contains("CURRENT")
-            && disk.fileNames.contains { name in
-                let bytes = disk.content("db/" + name)
-                guard let magic = magics[String(name.split(separator: ".").last!)] else { return false }
-                return !bytes.starts(with: magic) && !bytes.allSatisfy { $0 == 0 }
-            }
     }
 
     @Test func withoutCurrentADatabaseIsNeverCreatedAnew() throws {
@@ -181,5 +170,18 @@ import Testing
             if round % 4 == 3 { try database.close() }
         }
         #expect(try LogTestDatabase.read(disk)?.1.sequences == Array(1..<(last + 1)))
+    }
+}
+
+extension LogTestFileSystem {
+    /// Whether a crash has put garbage where a file of "db" without CURRENT tells what it is.
+    var holdsGarbledCreation: Bool {
+        let magics = ["manifest": Array("APMF".utf8), "tmp": Array("apus-current ".utf8)]
+        return !fileNames.contains("CURRENT")
+            && fileNames.contains { name in
+                let bytes = content("db/" + name)
+                guard let magic = magics[String(name.split(separator: ".").last!)] else { return false }
+                return !bytes.starts(with: magic) && !bytes.allSatisfy { $0 == 0 }
+            }
     }
 }

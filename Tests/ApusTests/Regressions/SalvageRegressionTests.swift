@@ -137,7 +137,8 @@ import Testing
         func finding(_ key: String, _ sequence: UInt64) -> SalvageCoverage.Finding {
             Array(key.utf8).withUnsafeBytes { coverage.finding($0, SequenceNumber(sequence)) }
         }
-        for (key, heldUpTo) in [("a", 0), ("b", 10), ("bz", 10), ("c", 20), ("d", 20), ("f", 20), ("f0", 0), ("z", 0)] {
+        let bounds = [("a", 0), ("b", 10), ("bz", 10), ("c", 20), ("d", 20), ("f", 20), ("f0", 0), ("z", 0)]
+        for (key, heldUpTo) in bounds {
             if heldUpTo > 0 { #expect(finding(key, UInt64(heldUpTo)) == .held, "\(key)") }
             #expect(finding(key, UInt64(heldUpTo) + 1) == .missing, "\(key)")
         }
@@ -155,7 +156,10 @@ import Testing
         }
         #expect(findings("a", "c", 5) == ["a b missing", "b c held"])
         #expect(findings("bb", "cc", 15) == ["bb c missing", "c cc held"])
-        #expect(findings("bb", "z", 15) == ["bb c missing", "c f\0 held", "f\0 x missing", "x y\0 unknown", "y\0 z missing"])
+        #expect(
+            findings("bb", "z", 15) == [
+                "bb c missing", "c f\0 held", "f\0 x missing", "x y\0 unknown", "y\0 z missing",
+            ])
         #expect(findings("a", "z", 21) == ["a z missing"])
     }
 }
