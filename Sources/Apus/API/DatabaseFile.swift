@@ -29,7 +29,7 @@ public enum DatabaseFile {
         case .manifest(let number): try Dump.manifest(number, in: directory, on: fileSystem, to: output)
         case .table(let number): try Dump.table(number, in: directory, on: fileSystem, to: output)
         case .blob(let number): try Dump.blob(number, in: directory, on: fileSystem, to: output)
-        case .lock, .temporary:
+        case .lock, .temporaryCurrent:
             throw ApusError(.invalidArgument, "there is nothing to explain in such a file", file: path)
         }
     }

@@ -7,6 +7,9 @@ public struct Statistics: Sendable {
         public var p99: Duration
         public var p999: Duration
         public var maximum: Duration
+        /// How many took longer than the bound before and at most this long; bounds double from 1 µs on, and bounds
+        /// that nothing falls under are left out.
+        public var histogram: [(bound: Duration, count: UInt64)] = []
     }
 
     public struct Level: Sendable {
@@ -18,6 +21,13 @@ public struct Statistics: Sendable {
         public var deletions: UInt64
         /// How urgently the level needs compaction: due from 1.
         public var score: Double
+        /// Bytes of tables and blob files written to the level since the database was opened.
+        public var bytesWritten: UInt64
+        /// The same for each byte that the user wrote to the keyspace; 0 if there was none.
+        public var writeAmplification: Double
+        /// Bytes of this level and those above for each byte of this one: what a scan of the level's keys reads more
+        /// than it holds.
+        public var spaceAmplification: Double
     }
 
     public struct Keyspace: Sendable {
@@ -36,6 +46,10 @@ public struct Statistics: Sendable {
         public var readAmplification: Int
         /// Bytes on disk for each byte of the last level: 1.0 = nothing is stored twice.
         public var spaceAmplification: Double
+        /// Keys and values as the caller gave them, since the database was opened.
+        public var userBytesWritten: UInt64
+        /// Bytes written to log, tables and blob files for each of them; 0 if there was none.
+        public var writeAmplification: Double
 
         public var tableByteCount: UInt64 { levels.reduce(0) { $0 + $1.byteCount } }
         public var entries: UInt64 { levels.reduce(UInt64(unflushedEntries)) { $0 + $1.entries } }

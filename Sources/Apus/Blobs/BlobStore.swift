@@ -68,6 +68,40 @@ final class BlobStore: BlobSource {
         return try body(record)
     }
 
+    /// Throws unless the record behind `reference` is one of `key` and as long as the reference says. Reads no value.
+    func check(_ reference: BlobReference, of key: UnsafeRawBufferPointer) throws(ApusError) {
+        let file = file(reference.file)
+        try file.checkHeader()
+        let byteCount = BlobFormat.recordHeaderByteCount + key.count
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
+        defer { buffer.deallocate() }
+        guard try file.file.read(into: buffer, at: reference.offset) == byteCount else {
+            throw beyondEnd(file, reference)
+        }
+        let found = UnsafeRawBufferPointer(buffer)
+        guard let header = BlobRecordHeader(found, file: reference.file, offset: reference.offset) else {
+            throw .corruption("A reference leads to no value", file: file.path, offset: reference.offset)
+        }
+        guard header.recordByteCount == UInt64(reference.storedByteCount),
+            header.valueByteCount == reference.valueByteCount
+        else {
+            throw .corruption(
+                "A reference to \(reference.valueByteCount) bytes (\(reference.storedByteCount) stored) leads to a value"
+                    + " of \(header.valueByteCount) (\(header.recordByteCount) stored)",
+                file: file.path,
+                offset: reference.offset
+            )
+        }
+        let foundKey = UnsafeRawBufferPointer(rebasing: found[BlobFormat.recordHeaderByteCount...])
+        guard Int(header.keyByteCount) == key.count, equalBytes(foundKey, key) else {
+            throw .corruption(
+                "A reference leads to the value of another key",
+                file: file.path,
+                offset: reference.offset
+            )
+        }
+    }
+
     /// The file is about to be removed: its descriptor is closed as soon as nobody is reading.
     func forget(_ number: FileNumber) {
         _ = files.withLock { $0.removeValue(forKey: number) }

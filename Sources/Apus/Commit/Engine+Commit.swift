@@ -207,7 +207,9 @@ extension Engine {
                 let tree = trees.count == 1 ? trees[0] : trees.first { $0.id == entry.keyspace }!
                 tree.active.apply(entry, sequence)
                 sequence = sequence.advanced(by: 1)
-                userBytes += entry.key.count + entry.payload.count
+                let byteCount = entry.key.count + entry.payload.count
+                tree.counters.recordCommit(byteCount: byteCount)
+                userBytes += byteCount
             }
         }
         counters.recordCommit(entries: item.batch.count, byteCount: userBytes)

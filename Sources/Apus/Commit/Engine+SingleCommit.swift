@@ -34,7 +34,9 @@ extension Engine {
         }
         committer.lastSequence = sequence
         tree.active.insert(entry.key, Trailer(sequence, entry.kind), entry.payload)
-        counters.recordCommit(entries: 1, byteCount: entry.key.count &+ entry.payload.count)
+        let userByteCount = entry.key.count &+ entry.payload.count
+        tree.counters.recordCommit(byteCount: userByteCount)
+        counters.recordCommit(entries: 1, byteCount: userByteCount)
         visible.store(sequence.rawValue, ordering: .releasing)
         afterCommit(byteCount: byteCount)
         return true

@@ -18,35 +18,35 @@ import ApusIO
 /// Walks the entries that a compaction writes. One thread; forward only. `key`, `trailer` and `payload` are valid until
 /// `next`.
 final class CompactionCursor {
-    private(set) var isValid = false
-    private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
-    private(set) var trailer = Trailer(rawValue: 0)
-    private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private(set) var isValid = false
+    @exclusivity(unchecked) private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private(set) var trailer = Trailer(rawValue: 0)
+    @exclusivity(unchecked) private(set) var payload = UnsafeRawBufferPointer(start: nil, count: 0)
     /// True for the first entry of its user key.
-    private(set) var isFirstOfKey = false
-    private(set) var counts = CompactionCounts()
+    @exclusivity(unchecked) private(set) var isFirstOfKey = false
+    @exclusivity(unchecked) private(set) var counts = CompactionCounts()
 
     private let source: EntryCursor
-    private var rules: CompactionRules
+    @exclusivity(unchecked) private var rules: CompactionRules
     private let values: ValueSeparation?
     private let checkpoint: (CompactionCounts) throws(ApusError) -> Void
     private let hasRangeDeletions: Bool
     private let isAtBottom: Bool
 
     /// A copy of the current user key, which outlives the source's position.
-    private var keyBytes = RawBuffer(capacity: 256)
-    private var hasKey = false
+    @exclusivity(unchecked) private var keyBytes = RawBuffer(capacity: 256)
+    @exclusivity(unchecked) private var hasKey = false
     /// The source's current entry has been dealt with.
-    private var isConsumed = false
+    @exclusivity(unchecked) private var isConsumed = false
     /// The stripe in which a newer state of the current key stands already; -1 before any.
-    private var shadowedStripe = -1
+    @exclusivity(unchecked) private var shadowedStripe = -1
     /// The kind of the current key's last kept entry, nil before any.
-    private var keptKind: EntryKind?
+    @exclusivity(unchecked) private var keptKind: EntryKind?
     /// Entries of the current key that come next, before the source goes on.
-    private var queue: [QueuedEntry] = []
-    private var queuePosition = 0
-    private var chain = MergeChain()
-    private var payloadBytes = RawBuffer(capacity: 256)
+    @exclusivity(unchecked) private var queue: [QueuedEntry] = []
+    @exclusivity(unchecked) private var queuePosition = 0
+    @exclusivity(unchecked) private var chain = MergeChain()
+    @exclusivity(unchecked) private var payloadBytes = RawBuffer(capacity: 256)
 
     private struct QueuedEntry {
         var trailer: Trailer

@@ -229,6 +229,7 @@ extension Engine {
         case .drop(let dropped, let tables): (level, inputs) = (dropped, tables.count)
         case .nothing: return
         }
+        if let output { work.state.tree.counters.recordOutput(output, level: level) }
         counters.recordCompaction(bytesRead: output == nil ? 0 : work.plan?.byteCount ?? 0, output)
         emit(
             .compaction(

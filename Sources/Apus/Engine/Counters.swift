@@ -21,6 +21,8 @@ final class Counters: Sendable {
         /// From 1 µs to 100 s with two significant digits.
         var syncs = Histogram<UInt64>(
             lowestDiscernibleValue: 1, highestTrackableValue: 100_000_000, numberOfSignificantValueDigits: .two)
+        /// The same by powers of two: place n has those of up to 2^n µs.
+        var syncBuckets = [UInt64](repeating: 0, count: 63)
     }
 
     private let totals = Monitor(Totals())
@@ -56,7 +58,11 @@ final class Counters: Sendable {
     }
 
     func recordSync(nanoseconds: UInt64) {
-        totals.withLock { _ = $0.syncs.record(Swift.max(1, nanoseconds / 1_000)) }
+        let microseconds = Swift.max(1, nanoseconds / 1_000)
+        totals.withLock {
+            _ = $0.syncs.record(microseconds)
+            $0.syncBuckets[UInt64.bitWidth - (microseconds - 1).leadingZeroBitCount] += 1
+        }
         syncMetric.recordNanoseconds(Int64(clamping: nanoseconds))
     }
 
@@ -103,7 +109,9 @@ final class Counters: Sendable {
                 p50: .microseconds(Int64(totals.syncs.valueAtPercentile(50))),
                 p99: .microseconds(Int64(totals.syncs.valueAtPercentile(99))),
                 p999: .microseconds(Int64(totals.syncs.valueAtPercentile(99.9))),
-                maximum: .microseconds(Int64(totals.syncs.max)))
+                maximum: .microseconds(Int64(totals.syncs.max)),
+                histogram: totals.syncBuckets.enumerated().filter { $0.element > 0 }
+                    .map { (.microseconds(Int64(1) << $0.offset), $0.element) })
         }
     }
 }

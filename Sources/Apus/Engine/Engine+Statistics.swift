@@ -30,13 +30,23 @@ extension Engine {
         let isLeveled = state.tree.settings.style == .leveled
         let picker = CompactionPicker(policy: levelPolicy(state.tree.settings))
         let scores = isLeveled ? picker.scores(summary) : summary.levels.map { _ in 0 }
+        let userBytes = state.tree.counters.userByteCount
+        let written = state.tree.counters.bytesWritten
+        func perUserByte(_ byteCount: UInt64) -> Double {
+            userBytes == 0 ? 0 : Double(byteCount) / Double(userBytes)
+        }
+        var above: UInt64 = 0
         let levels = summary.levels.enumerated().map { number, tables in
-            Statistics.Level(
-                number: number, tables: tables.count, byteCount: tables.totalByteCount,
+            let byteCount = tables.totalByteCount
+            above = above.addingSaturated(byteCount)
+            return Statistics.Level(
+                number: number, tables: tables.count, byteCount: byteCount,
                 entries: tables.reduce(UInt64(0)) { $0.addingSaturated($1.entryCount) },
                 deletions: tables.reduce(UInt64(0)) { $0.addingSaturated($1.deletionCount) },
-                score: scores[number])
+                score: scores[number], bytesWritten: written[number], writeAmplification: perUserByte(written[number]),
+                spaceAmplification: byteCount == 0 ? 1 : Double(above) / Double(byteCount))
         }
+        let logged = state.tree.isEphemeral ? 0 : userBytes
         let total = levels.reduce(UInt64(0)) { $0.addingSaturated($1.byteCount) }
         let last = levels.last { $0.byteCount > 0 }?.byteCount ?? 0
         let blobBytes = summary.blobFiles.reduce(UInt64(0)) { $0.addingSaturated($1.recordByteCount) }
@@ -49,6 +59,7 @@ extension Engine {
             compactionDebt: isLeveled ? picker.debt(summary) : 0,
             readAmplification: state.memtables.count + levels[0].tables
                 + levels.dropFirst().count { $0.tables > 0 },
-            spaceAmplification: last == 0 ? 1 : Double(total) / Double(last))
+            spaceAmplification: last == 0 ? 1 : Double(total) / Double(last), userBytesWritten: userBytes,
+            writeAmplification: perUserByte(written.reduce(logged) { $0.addingSaturated($1) }))
     }
 }

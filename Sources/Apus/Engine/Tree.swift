@@ -19,6 +19,7 @@ final class Tree: @unchecked Sendable {
     private let timeToLive: Atomic<UInt64>
     private let dropped = Atomic(false)
     let isEphemeral: Bool
+    let counters = TreeCounters()
     /// Tells databases of one process apart.
     let engineID: UInt64
     /// How far compaction is behind, see `WriteThrottle`.

@@ -74,6 +74,7 @@ extension Engine {
             throw error
         }
         counters.recordFlush(output)
+        state.tree.counters.recordOutput(output, level: 0)
         emit(
             .flush(
                 Event.Work(

@@ -26,7 +26,7 @@ struct CurrentFile: Sendable, Hashable {
     var manifestByteCount: UInt64
     var lastSequence: SequenceNumber
 
-    private static let magic = "apus-current "
+    static let magic = "apus-current "
     private static let version = "1"
     /// More than any version 1 file can have.
     static let maximumByteCount = 256
@@ -125,5 +125,5 @@ extension CurrentFile {
         try fileSystem.synchronizeDirectory(directory)
     }
 
-    private static let temporaryName = FileName.temporary("CURRENT")
+    private static let temporaryName = FileName.temporaryCurrent
 }

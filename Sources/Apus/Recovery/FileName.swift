@@ -10,11 +10,10 @@ enum FileName: Hashable, Sendable {
     case log(FileNumber)
     case table(FileNumber)
     case blob(FileNumber)
-    /// A file being written; the string is its name without `.tmp`.
-    case temporary(String)
+    /// CURRENT while it is being written; nothing else has a name for the time being.
+    case temporaryCurrent
 
     private static let digitCount = 12
-    private static let temporarySuffix = ".tmp"
 
     /// nil if the name is none of ours.
     init?(_ name: String) {
@@ -26,8 +25,8 @@ enum FileName: Hashable, Sendable {
             self = .lock
             return
         }
-        if name.hasSuffix(Self.temporarySuffix), name.utf8.count > Self.temporarySuffix.utf8.count {
-            self = .temporary(String(name.dropLast(Self.temporarySuffix.count)))
+        if name == "CURRENT.tmp" {
+            self = .temporaryCurrent
             return
         }
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -50,7 +49,7 @@ enum FileName: Hashable, Sendable {
         case .log(let number): Self.digits(number) + ".log"
         case .table(let number): Self.digits(number) + ".table"
         case .blob(let number): Self.digits(number) + ".blob"
-        case .temporary(let name): name + Self.temporarySuffix
+        case .temporaryCurrent: "CURRENT.tmp"
         }
     }
 
@@ -58,7 +57,7 @@ enum FileName: Hashable, Sendable {
     var number: FileNumber? {
         switch self {
         case .manifest(let number), .log(let number), .table(let number), .blob(let number): number
-        case .current, .lock, .temporary: nil
+        case .current, .lock, .temporaryCurrent: nil
         }
     }
 

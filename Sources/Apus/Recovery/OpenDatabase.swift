@@ -1,6 +1,6 @@
 // Opening a database.
 //
-//   1. Take the lock.
+//   1. See that the directory is a database, or fit to become one, and take the lock, which is the first write.
 //   2. Read what is there (RecoveredState); nothing is changed yet.
 //   3. Replay the log into memtables, skipping what tables already hold.
 //   4. Write the memtables as tables: new files, synced. An old log is never continued and never synced again: after
@@ -116,13 +116,8 @@ struct OpenDatabase {
         guard status.isDirectory else {
             throw ApusError(.notADatabase, "\(directory) is not a directory", file: directory)
         }
-        // No LOCK file is put into a directory that is somebody else's.
-        let names = try io { () throws(IOError) in try fileSystem.list(directory) }
-        guard names.isEmpty || names.contains(where: { FileName($0) != nil }) else {
-            throw ApusError(
-                .notADatabase, "\(directory) holds files, but no database", file: directory)
-        }
-        if names.isEmpty, options.isReadOnly || !options.createIfMissing {
+        // Taking the lock writes: nothing is put into a directory that is somebody else's, or where nothing is created.
+        if try !RecoveredState.isDatabase(directory, on: fileSystem), options.isReadOnly || !options.createIfMissing {
             throw ApusError(.notFound, "there is no database in \(directory)", file: directory)
         }
         if !options.isReadOnly { try DatabaseDirectory.create(directory, on: fileSystem) }
@@ -184,15 +179,8 @@ struct OpenDatabase {
     private mutating func recover() throws(ApusError) {
         guard let content else { return }
         let path = engine.path(.manifest(content.current.manifest))
-        let wasClean = state.cleanClose != nil
+        state.emptyWhatTheCrashHalved()
         for keyspace in state.keyspaces.values.sorted(by: { $0.id < $1.id }) {
-            var keyspace = keyspace
-            if keyspace.settings.isEphemeral && !wasClean && !options.isReadOnly {
-                // Half of a cache is worse than none: older values would reappear. Its files are orphans from here on.
-                keyspace.tables = KeyspaceState(id: keyspace.id, name: "", settings: keyspace.settings).tables
-                keyspace.blobFiles = [:]
-                state.keyspaces[keyspace.id] = keyspace
-            }
             let version = try VersionBuilder(keyspace, path: path).build { engine.makeTable($0) }
             let treeState = engine.makeTreeState(
                 id: keyspace.id, name: keyspace.name, settings: keyspace.settings,

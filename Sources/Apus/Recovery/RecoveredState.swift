@@ -45,15 +45,38 @@ struct RecoveredState: Sendable {
         guard status.isDirectory else {
             throw ApusError(.notADatabase, "\(directory) is not a directory", file: directory)
         }
-        let names = try io { () throws(IOError) in try fileSystem.list(directory) }.sorted()
-        let discovery = Discovery(
-            directory: directory,
-            fileSystem: fileSystem,
-            mode: mode,
-            files: names.compactMap { FileName($0) },
-            foreignNames: names.filter { FileName($0) == nil }
-        )
-        return try discovery.run()
+        let names = try io { () throws(IOError) in try fileSystem.list(directory) }
+        return try Discovery(directory, names, on: fileSystem, mode).run()
+    }
+
+    /// Whether there is a database in `directory`, which exists: before its lock is taken, since taking it writes.
+    /// Throws what `read` would throw about CURRENT, or about a directory that lacks it.
+    static func isDatabase(_ directory: String, on fileSystem: any FileSystem) throws(ApusError) -> Bool {
+        var names = try io { () throws(IOError) in try fileSystem.list(directory) }
+        var attempts = 0
+        while true {
+            do throws(ApusError) {
+                return try Discovery(directory, names, on: fileSystem, .strict).hasCurrent()
+            } catch {
+                // Without the lock somebody else may be creating a database at this moment.
+                let before = Set(names)
+                names = try io { () throws(IOError) in try fileSystem.list(directory) }
+                attempts += 1
+                if before == Set(names) || attempts == 5 { throw error }
+            }
+        }
+    }
+}
+
+extension ManifestState {
+    /// What is never logged is gone after a crash. Half of a cache is worse than none: older values would reappear. The
+    /// files of such a keyspace are orphans from here on.
+    mutating func emptyWhatTheCrashHalved() {
+        guard cleanClose == nil else { return }
+        for (id, keyspace) in keyspaces where keyspace.settings.isEphemeral {
+            keyspaces[id]?.tables = KeyspaceState(id: id, name: "", settings: keyspace.settings).tables
+            keyspaces[id]?.blobFiles = [:]
+        }
     }
 }
 
@@ -65,14 +88,31 @@ private struct Discovery {
     let files: [FileName]
     let foreignNames: [String]
 
+    init(_ directory: String, _ names: [String], on fileSystem: any FileSystem, _ mode: RecoveryMode) {
+        self.directory = directory
+        self.fileSystem = fileSystem
+        self.mode = mode
+        let names = names.sorted()
+        files = names.compactMap { FileName($0) }
+        foreignNames = names.filter { FileName($0) == nil }
+    }
+
+    private var missingCurrent: ApusError {
+        .corruption("CURRENT is missing beside the files of a database", file: FileName.current.path(in: directory))
+    }
+
+    /// False if there is room for a new database.
+    func hasCurrent() throws(ApusError) -> Bool {
+        if files.contains(.current), try CurrentFile.read(in: directory, on: fileSystem) != nil { return true }
+        guard try contentWithoutCurrent() != nil else { throw missingCurrent }
+        return false
+    }
+
     func run() throws(ApusError) -> DatabaseDirectoryContent {
         var losses: [SalvageLoss] = []
         guard files.contains(.current) else {
             if let content = try contentWithoutCurrent() { return content }
-            let damage = ApusError.corruption(
-                "CURRENT is missing beside the files of a database",
-                file: FileName.current.path(in: directory)
-            )
+            let damage = missingCurrent
             guard mode == .salvage else { throw damage }
             losses.append(SalvageLoss(file: damage.file ?? "", offset: 0, byteCount: nil, what: damage.message))
             return .database(try state(newestManifest(damage), &losses))
@@ -95,50 +135,19 @@ private struct Discovery {
 
     /// nil if there is a database that lost its CURRENT.
     private func contentWithoutCurrent() throws(ApusError) -> DatabaseDirectoryContent? {
-        let ours = files.filter { $0 != .lock }
-        if ours.isEmpty {
-            guard foreignNames.isEmpty else {
-                throw ApusError(
-                    .notADatabase,
-                    "the directory holds files, but no database",
-                    file: directory
-                )
-            }
-            return .fresh(leftovers: [])
-        }
-        for file in ours {
-            switch file {
-            case .temporary, .current, .lock: continue
-            case .table, .blob: return nil
-            case .log(let number):
-                // A log comes into use only after CURRENT was there.
-                guard number <= 2, case .none = try SegmentReader(file, in: directory, on: fileSystem).start(.log)
-                else { return nil }
-            case .manifest(let number):
-                guard number <= 2, try !tellsOfData(file) else { return nil }
+        let creation = InterruptedCreation(directory: directory, fileSystem: fileSystem)
+        var strangers = foreignNames
+        for file in files {
+            switch try creation.finding(file) {
+            case .leftover: continue
+            case .data: return nil
+            case .foreign: strangers.append(file.string)
             }
         }
-        guard foreignNames.isEmpty else {
-            throw ApusError(.notADatabase, "the directory holds files, but no database", file: directory)
+        guard strangers.isEmpty else {
+            throw ApusError(.notADatabase, "\(directory) holds files, but no database", file: directory)
         }
-        return .fresh(leftovers: ours)
-    }
-
-    /// Whether a manifest lists anything that a new database does not have.
-    private func tellsOfData(_ name: FileName) throws(ApusError) -> Bool {
-        let unnamed = CurrentFile(
-            manifest: name.number ?? 0,
-            state: .open,
-            manifestByteCount: 0,
-            lastSequence: .zero
-        )
-        do throws(ApusError) {
-            let content = try ManifestReader.read(unnamed, in: directory, on: fileSystem, mode: .salvage)
-            return !content.state.keyspaces.isEmpty || content.state.nextFileNumber > 3
-        } catch {
-            guard error.kind == .corruption else { throw error }
-            return false
-        }
+        return .fresh(leftovers: files.filter { $0 != .lock })
     }
 
     /// For salvage: the newest manifest that can be read, as if CURRENT named it and vouched for nothing.

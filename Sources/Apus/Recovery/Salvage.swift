@@ -5,8 +5,9 @@
 //      into one sorted run at the last level. A FIFO keyspace lives by the age of its tables: there each becomes one of
 //      its own at level 0.
 //   3. Replay the log into memtables; a full one becomes a table at level 0. Entries that tables hold already are
-//      skipped by the rule of every open, the keyspace's flushed sequence: batches that were flushed and compacted
-//      since must not come back beside what became of them.
+//      skipped by the rule of every open, the keyspace's flushed sequence, and by what tables say that no manifest
+//      lists (SalvageCoverage): batches that were flushed and compacted since must not come back beside what became
+//      of them.
 //   4. Write a manifest, as opening does, and close it in order.
 //
 // Until step 4 there is no CURRENT in the target, so what a crash leaves there is no database; an error removes it.
@@ -26,6 +27,8 @@ struct Salvage {
     /// The batches replayed since memtables were written last, by keyspace.
     private var memtables: [UInt32: Memtable] = [:]
     private var bufferedByteCount = 0
+    /// Entries of the log, by keyspace, of which nobody can tell whether they are in tables.
+    private var doubtfulCounts: [UInt32: UInt64] = [:]
 
     static func run(
         from source: String, to target: String, options: Options, environment given: Environment?
@@ -182,6 +185,7 @@ struct Salvage {
                 }
             }
             for loss in end.losses { recorder.lose(loss) }
+            reportDoubts()
             if end.discardedByteCount > 0, let (number, offset) = end.end {
                 recorder.lose(
                     SalvageLoss(
@@ -220,8 +224,57 @@ struct Salvage {
                 sequence > keyspace.flushedSequence
             else { continue }
             inventory.raiseLastSequence(to: sequence)
-            try memtable(of: keyspace, for: entry).apply(entry, sequence)
-            bufferedByteCount += entry.key.count + entry.payload.count
+            try replay(entry, sequence, in: keyspace)
+        }
+    }
+
+    /// Leaves out what is in tables that nothing lists.
+    private mutating func replay(
+        _ entry: BatchEntry, _ sequence: SequenceNumber, in keyspace: KeyspaceState
+    ) throws(ApusError) {
+        guard let coverage = inventory.coverage[keyspace.id] else { return try insert(entry, sequence, in: keyspace) }
+        guard entry.kind == .rangeDeletion else {
+            switch coverage.finding(entry.key, sequence) {
+            case .missing: try insert(entry, sequence, in: keyspace)
+            case .unknown: doubtfulCounts[keyspace.id, default: 0] += 1
+            case .held: break
+            }
+            return
+        }
+        for part in coverage.findings(from: [UInt8](entry.key), to: [UInt8](entry.payload), sequence) {
+            switch part.finding {
+            case .missing
+            where Limits.keyByteCount.contains(part.start.count) && Limits.keyByteCount.contains(part.end.count):
+                try part.start.withUnsafeBufferPointer { (start) throws(ApusError) in
+                    try part.end.withUnsafeBufferPointer { (end) throws(ApusError) in
+                        var clipped = entry
+                        clipped.key = UnsafeRawBufferPointer(start)
+                        clipped.payload = UnsafeRawBufferPointer(end)
+                        try insert(clipped, sequence, in: keyspace)
+                    }
+                }
+            // What follows the longest of keys begins with no key.
+            case .missing, .unknown: doubtfulCounts[keyspace.id, default: 0] += 1
+            case .held: break
+            }
+        }
+    }
+
+    private mutating func insert(
+        _ entry: BatchEntry, _ sequence: SequenceNumber, in keyspace: KeyspaceState
+    ) throws(ApusError) {
+        try memtable(of: keyspace, for: entry).apply(entry, sequence)
+        bufferedByteCount += entry.key.count + entry.payload.count
+    }
+
+    private func reportDoubts() {
+        for (id, count) in doubtfulCounts.sorted(by: { $0.key < $1.key }) {
+            recorder.lose(
+                SalvageReport.Loss(
+                    file: source, offset: 0,
+                    what: "\(count) entries of the log are left out: tables that no manifest lists may hold them, and"
+                        + " tell no sequence numbers",
+                    keyspace: inventory.state.keyspaces[id]?.name))
         }
     }
 

@@ -3,7 +3,8 @@
 //
 // A sound manifest has the last word: files that it does not list are garbage. If any of it is damaged, every table in
 // the directory takes part, since the edit that listed it may be what was lost; the properties of a table tell its
-// keyspace. And so does every log of this database.
+// keyspace. And so does every log of this database, of which only those entries are left out that a table has: a table
+// that nothing lists does not prove that its keyspace was flushed so far (see SalvageCoverage).
 
 import ApusIO
 
@@ -14,6 +15,8 @@ struct SalvageInventory {
     private(set) var tables: [UInt32: [FileNumber: TableMetadata?]] = [:]
     /// Whether the database was closed in order, so that keyspaces which are never logged are whole.
     private(set) var wasClosed = false
+    /// What the tables that the manifest does not list hold of the log.
+    private(set) var coverage: [UInt32: SalvageCoverage] = [:]
     /// Whether part of the manifest is missing.
     private(set) var isDamaged = false
 
@@ -56,17 +59,19 @@ struct SalvageInventory {
         }
         for keyspace in state.keyspaces.values {
             for level in keyspace.tables {
-                for table in level.values { add(table.number, table, to: keyspace.id) }
+                for table in level.values { add(table, to: keyspace.id) }
             }
         }
     }
 
-    private mutating func add(_ number: FileNumber, _ metadata: TableMetadata?, to id: UInt32) {
-        tables[id, default: [:]].updateValue(metadata, forKey: number)
-        // The log's entries up to here are in tables: whatever was flushed, was flushed in the order of the log.
-        if let metadata, let flushed = state.keyspaces[id]?.flushedSequence {
-            state.keyspaces[id]?.flushedSequence = max(flushed, metadata.largestSequence)
-            state.lastSequence = max(state.lastSequence, metadata.largestSequence)
+    /// Adds a table that the manifest lists.
+    private mutating func add(_ table: TableMetadata, to id: UInt32) {
+        tables[id, default: [:]].updateValue(table, forKey: table.number)
+        // The log's entries up to here are in tables: whatever was flushed, was flushed in the order of the log, and
+        // the tables of a flush are listed together.
+        if let flushed = state.keyspaces[id]?.flushedSequence {
+            state.keyspaces[id]?.flushedSequence = max(flushed, table.largestSequence)
+            raiseLastSequence(to: table.largestSequence)
         }
     }
 
@@ -114,22 +119,24 @@ struct SalvageInventory {
 
     private mutating func findTables(_ recorder: SalvageRecorder) throws(ApusError) {
         let listed = Set(tables.values.flatMap(\.keys))
+        var unlisted: [UInt32: [TableMetadata]] = [:]
         for case .table(let number) in files where !listed.contains(number) {
             do throws(ApusError) {
                 let table = try SalvageTable.read(number, in: directory, on: fileSystem)
-                if table.keyspace > 0, table.keyspace < UInt32.max {
-                    addKeyspace(table.keyspace)
-                    add(number, table.metadata, to: table.keyspace)
-                } else {
-                    let id = unusedID()
-                    addKeyspace(id, named: "table-\(number)")
-                    add(number, table.metadata, to: id)
+                let isTold = table.keyspace > 0 && table.keyspace < UInt32.max
+                let id = isTold ? table.keyspace : unusedID()
+                addKeyspace(id, named: isTold ? nil : "table-\(number)")
+                tables[id, default: [:]].updateValue(table.metadata, forKey: number)
+                if let metadata = table.metadata {
+                    unlisted[id, default: []].append(metadata)
+                    raiseLastSequence(to: metadata.largestSequence)
                 }
             } catch {
                 guard error.isLoss || error.kind == .unsupportedFormat else { throw error }
                 recorder.lose(error, in: directory)
             }
         }
+        coverage = unlisted.mapValues { SalvageCoverage($0) }
     }
 
     // MARK: - Keyspaces that nothing lists

@@ -25,26 +25,26 @@ final class TableWriter {
     private let options: TableWriterOptions
     private let number: FileNumber
 
-    private var output = RawBuffer(capacity: 512 << 10)
-    private var encoder: StoredBlockEncoder
+    @exclusivity(unchecked) private var output = RawBuffer(capacity: 512 << 10)
+    @exclusivity(unchecked) private var encoder: StoredBlockEncoder
     private let block = BlockBuilder()
     private let leaf = BlockBuilder()
     private let root = BlockBuilder()
     /// Hashes of the user keys of the partition, each once.
-    private var hashes: [UInt64] = []
+    @exclusivity(unchecked) private var hashes: [UInt64] = []
     /// True if the user key that the next block begins with is in `hashes` already.
-    private var nextKeyIsFiltered = false
-    private var rangeDeletions: [RangeDeletion] = []
-    private var summary: TableSummary
+    @exclusivity(unchecked) private var nextKeyIsFiltered = false
+    @exclusivity(unchecked) private var rangeDeletions: [RangeDeletion] = []
+    @exclusivity(unchecked) private var summary: TableSummary
     /// Of the whole table; known when the last block is closed.
-    private var lastKey: [UInt8] = []
+    @exclusivity(unchecked) private var lastKey: [UInt8] = []
 
-    private var flushedByteCount: UInt64 = 0
-    private var checksum: UInt32 = 0
-    private var blockCount = 0
-    private var partitionCount: UInt64 = 0
-    private var firstBlockOfPartition = 0
-    private var isClosed = false
+    @exclusivity(unchecked) private var flushedByteCount: UInt64 = 0
+    @exclusivity(unchecked) private var checksum: UInt32 = 0
+    @exclusivity(unchecked) private var blockCount = 0
+    @exclusivity(unchecked) private var partitionCount: UInt64 = 0
+    @exclusivity(unchecked) private var firstBlockOfPartition = 0
+    @exclusivity(unchecked) private var isClosed = false
 
     private static let writeByteCount = 256 << 10
 

@@ -1,5 +1,6 @@
-// Reads everything and believes nothing: every byte of every table and blob file, the order of every level, the sealed
-// part of the log, the manifest against the directory and against what the engine holds in memory.
+// Reads everything and believes nothing: every byte of every table and blob file, the order of every level and between
+// levels, every reference to a separated value, the sealed part of the log, the manifest against the directory and
+// against what the engine holds in memory. What cannot be read is a finding like damage: the rest is still checked.
 
 import ApusIO
 
@@ -16,11 +17,19 @@ extension Engine {
     }
 
     private func verify(_ state: TreeState, _ report: inout VerificationReport) throws(ApusError) {
+        // Damaged files are reported once, here: what depends on them is checked in the others.
+        var damagedTables: Set<FileNumber> = []
+        var unreadableBlobFiles: Set<FileNumber> = []
         for (level, tables) in state.version.levels.enumerated() {
             for table in tables {
                 try checkOpen()
                 var problems: [ApusError] = []
-                try table.verify { problems.append($0) }
+                do throws(ApusError) {
+                    try table.verify { problems.append($0) }
+                } catch {
+                    problems.append(error)
+                }
+                if !problems.isEmpty { damagedTables.insert(table.metadata.number) }
                 report.problems += problems
                 report.tables += 1
                 report.byteCount += table.metadata.byteCount
@@ -29,13 +38,25 @@ extension Engine {
             if level > 0 { checkOrder(tables.map(\.metadata), level, state.tree.name, &report) }
         }
         for file in state.version.blobFiles {
+            try checkOpen()
             var problems: [ApusError] = []
-            try file.verify(fileSystem: environment.fileSystem, path: path(.blob(file.number))) { problems.append($0) }
+            do throws(ApusError) {
+                try file.verify(fileSystem: environment.fileSystem, path: path(.blob(file.number))) {
+                    problems.append($0)
+                }
+            } catch {
+                problems.append(error)
+            }
+            if problems.contains(where: { $0.kind != .corruption }) { unreadableBlobFiles.insert(file.number) }
             report.problems += problems
             report.blobFiles += 1
             report.byteCount += file.byteCount
         }
         checkBlobReferences(state, &report)
+        try checkOpen()
+        var verifier = EntryVerifier(
+            state.version, keyspace: state.tree.name, without: damagedTables, unreadableBlobFiles, blobs)
+        verifier.run { report.problems.append($0) }
     }
 
     /// From level 1 on no two tables may share a key.
@@ -86,9 +107,10 @@ extension Engine {
                             "the manifest on disk is not what was written to it", file: path(.manifest(manifest.number))
                         ))
                 }
-                checkVersions(found.manifest, &report)
+                var state = found.manifest
+                if isReadOnly { state.emptyWhatTheCrashHalved() }
+                checkVersions(state, &report)
             } catch {
-                guard error.kind == .corruption || error.kind == .unsupportedFormat else { throw error }
                 report.problems.append(error)
             }
         }
@@ -138,7 +160,6 @@ extension Engine {
             report.discardedLogByteCount = result.discardedByteCount
             report.logSegments = found.manifest.logs.count
         } catch {
-            guard error.kind == .corruption || error.kind == .unsupportedFormat else { throw error }
             report.problems.append(error)
         }
     }

@@ -10,6 +10,9 @@ struct StatisticsReport: Encodable {
         var entries: UInt64
         var deletions: UInt64
         var score: Double
+        var bytesWritten: UInt64
+        var writeAmplification: Double
+        var spaceAmplification: Double
     }
 
     struct Keyspace: Encodable {
@@ -23,6 +26,13 @@ struct StatisticsReport: Encodable {
         var compactionDebtBytes: UInt64
         var readAmplification: Int
         var spaceAmplification: Double
+        var userBytesWritten: UInt64
+        var writeAmplification: Double
+    }
+
+    struct SyncBucket: Encodable {
+        var atMostMicroseconds: Double
+        var count: UInt64
     }
 
     struct SyncLatency: Encodable {
@@ -30,6 +40,7 @@ struct StatisticsReport: Encodable {
         var p99Microseconds: Double
         var p999Microseconds: Double
         var maximumMicroseconds: Double
+        var histogram: [SyncBucket]
     }
 
     var keyspaces: [Keyspace]
@@ -69,7 +80,10 @@ struct StatisticsReport: Encodable {
                         bytes: $0.byteCount,
                         entries: $0.entries,
                         deletions: $0.deletions,
-                        score: $0.score
+                        score: $0.score,
+                        bytesWritten: $0.bytesWritten,
+                        writeAmplification: $0.writeAmplification,
+                        spaceAmplification: $0.spaceAmplification
                     )
                 },
                 blobFiles: keyspace.blobFiles,
@@ -79,7 +93,9 @@ struct StatisticsReport: Encodable {
                 memtableBytes: keyspace.memtableByteCount,
                 compactionDebtBytes: keyspace.compactionDebt,
                 readAmplification: keyspace.readAmplification,
-                spaceAmplification: keyspace.spaceAmplification
+                spaceAmplification: keyspace.spaceAmplification,
+                userBytesWritten: keyspace.userBytesWritten,
+                writeAmplification: keyspace.writeAmplification
             )
         }
         reads = statistics.reads
@@ -99,7 +115,10 @@ struct StatisticsReport: Encodable {
             p50Microseconds: latency.p50.seconds * 1e6,
             p99Microseconds: latency.p99.seconds * 1e6,
             p999Microseconds: latency.p999.seconds * 1e6,
-            maximumMicroseconds: latency.maximum.seconds * 1e6
+            maximumMicroseconds: latency.maximum.seconds * 1e6,
+            histogram: latency.histogram.map {
+                SyncBucket(atMostMicroseconds: $0.bound.seconds * 1e6, count: $0.count)
+            }
         )
         cacheHits = statistics.cacheHits
         cacheMisses = statistics.cacheMisses

@@ -65,6 +65,7 @@ func figureLines(_ statistics: Statistics) -> [String] {
         lines.append(
             "\(displayed(keyspace.name.utf8)): space amplification \(hundredths(keyspace.spaceAmplification)), "
                 + "read amplification \(keyspace.readAmplification), "
+                + "write amplification \(hundredths(keyspace.writeAmplification)), "
                 + "compaction debt \(byteSize(keyspace.compactionDebt))"
         )
     }

@@ -9,7 +9,7 @@ import Testing
     @Test func everyNameIsParsedBack() {
         let names: [FileName] = [
             .current, .lock, .manifest(1), .log(999_999_999_999), .table(1_000_000_000_000), .blob(7),
-            .temporary("CURRENT"), .table(FileNumber.max / 2 - 1),
+            .temporaryCurrent, .table(FileNumber.max / 2 - 1),
         ]
         for name in names { #expect(FileName(name.string) == name) }
         #expect(FileName.table(42).string == "000000000042.table")
@@ -19,7 +19,8 @@ import Testing
     @Test(arguments: [
         "", "current", "CURRENT ", "1.log", "000000000000.log", "0000000000001.log", "+00000000001.log",
         "000000000001.LOG", "000000000001.log.", "000000000001.log.bak", ".tmp", "00000000000١.log", "000000000001",
-        "99999999999999999999999.log", "18446744073709551615.log", "LOCK.tm",
+        "99999999999999999999999.log", "18446744073709551615.log", "LOCK.tm", "LOCK.tmp", "draft.tmp",
+        "CURRENT.tmp.tmp", "000000000001.table.tmp",
     ])
     func nothingElseIsOurs(_ name: String) {
         #expect(FileName(name) == nil)

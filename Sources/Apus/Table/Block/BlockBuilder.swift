@@ -14,17 +14,17 @@ final class BlockBuilder {
         var trailer: UInt64
     }
 
-    private var keys = RawBuffer(capacity: 8 << 10)
-    private var payloads = RawBuffer(capacity: 16 << 10)
-    private var entries: [Entry] = []
+    @exclusivity(unchecked) private var keys = RawBuffer(capacity: 8 << 10)
+    @exclusivity(unchecked) private var payloads = RawBuffer(capacity: 16 << 10)
+    @exclusivity(unchecked) private var entries: [Entry] = []
     /// The encoded entries, and where each starts.
-    private var body = RawBuffer(capacity: 16 << 10)
-    private var offsets: [Int] = []
+    @exclusivity(unchecked) private var body = RawBuffer(capacity: 16 << 10)
+    @exclusivity(unchecked) private var offsets: [Int] = []
     /// Bytes that every key added so far begins with.
-    private var sharedCount = 0
+    @exclusivity(unchecked) private var sharedCount = 0
     /// Entry headers so far, each at its exact size but for the sequence number.
-    private var entryHeaderByteCount = 0
-    private var smallestSequence = UInt64.max
+    @exclusivity(unchecked) private var entryHeaderByteCount = 0
+    @exclusivity(unchecked) private var smallestSequence = UInt64.max
 
     var entryCount: Int { entries.count }
     var isEmpty: Bool { entries.isEmpty }
