@@ -12,6 +12,9 @@ struct ManualCompaction: Sendable, Hashable {
     var sequence: SequenceNumber
     /// The next file number at the time of the request: tables from here on were written since.
     var nextFileNumber: FileNumber
+    /// What had expired by the time of the request, ms since 1970. Fixed, as the rest is: were it to grow, the request
+    /// could find something more to do at a moment when nobody is left to do it.
+    var expiryHorizon: UInt64 = 0
 }
 
 extension CompactionPicker {
@@ -26,7 +29,7 @@ extension CompactionPicker {
         let collected = BlobCollector.collected(tree)
         var isBlocked = false
         for level in 0...policy.lastLevel {
-            for table in tree.levels[level].reversed() where concerns(request, table, at: level, moment, collected) {
+            for table in tree.levels[level].reversed() where concerns(request, table, at: level, collected) {
                 let plan =
                     if level == 0 {
                         levelZeroPlan(from: [table.number], reason: .manual, tree, running, targets)
@@ -46,7 +49,6 @@ extension CompactionPicker {
         _ request: ManualCompaction,
         _ table: TableMetadata,
         at level: Int,
-        _ moment: CompactionMoment,
         _ collected: Set<FileNumber>
     ) -> Bool {
         guard table.bounds.overlaps(from: request.from, to: request.to) else { return false }
@@ -54,7 +56,7 @@ extension CompactionPicker {
         // Only what a rewrite can improve: sequence numbers above zero may stand for versions that nobody reads.
         return table.number < request.nextFileNumber
             && (table.largestSequence > .zero || table.deletionCount > 0 || table.rangeDeletionCount > 0
-                || (table.earliestExpiry != 0 && table.earliestExpiry <= moment.expiryHorizon)
+                || (table.earliestExpiry != 0 && table.earliestExpiry <= request.expiryHorizon)
                 || table.blobReferences.contains { collected.contains($0.file) })
     }
 }

@@ -246,7 +246,8 @@ extension Engine {
         try flush()
         let id = nextRequestID()
         let request = ManualCompaction(
-            from: range.lower, to: range.upper, sequence: visibleSequence, nextFileNumber: nextFileNumber.next)
+            from: range.lower, to: range.upper, sequence: visibleSequence, nextFileNumber: nextFileNumber.next,
+            expiryHorizon: retention().expiryHorizon)
         structure.withLock { structure in
             for key in structure.trees.keys where tree == nil || tree!.id == key {
                 guard structure.trees[key]!.tree.settings.style == .leveled else { continue }

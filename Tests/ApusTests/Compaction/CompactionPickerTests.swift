@@ -236,6 +236,17 @@ import Testing
         #expect(steps(request, tree([6: [.plain(1, "b", "c", sequences: 0...0)]])) == "done")
     }
 
+    @Test func aManualCompactionDoesNotChaseWhatExpiresLater() {
+        var table = TableMetadata.plain(1, "a", "b", sequences: 0...0)
+        table.earliestExpiry = 200
+        func request(at horizon: UInt64) -> ManualCompaction {
+            ManualCompaction(sequence: SequenceNumber(100), nextFileNumber: 50, expiryHorizon: horizon)
+        }
+        #expect(steps(request(at: 200), tree([6: [table]])) == "merge manual 6:[1] -> 6")
+        // Whatever the time is by now.
+        #expect(steps(request(at: 199), tree([6: [table]])) == "done")
+    }
+
     // MARK: - Figures
 
     @Test func debtIsZeroUntilSomethingIsDue() {

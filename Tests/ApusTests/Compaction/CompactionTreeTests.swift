@@ -211,7 +211,8 @@ struct SimulatedTree {
     mutating func compactEverything() throws {
         let request = ManualCompaction(
             sequence: history.lastSequence,
-            nextFileNumber: fixture.upcomingNumber
+            nextFileNumber: fixture.upcomingNumber,
+            expiryHorizon: horizon
         )
         for _ in 0..<1000 {
             switch picker.nextStep(of: request, summary, running: footprints, at: moment) {

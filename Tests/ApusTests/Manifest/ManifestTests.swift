@@ -78,10 +78,13 @@ import Testing
         try database.manifest.append(VersionEdit([.keyspaceCreated(1, name: "a", KeyspaceSettings())]))
         let old = FileName.manifest(database.manifest.number).string
         disk.clearCalls()
-        for number in 1000... where disk.fileNames.contains(old) {
-            try database.manifest.append(VersionEdit([.tableAdded(1, level: 1, .sample(UInt64(number), "a", "b"))]))
+        var number: FileNumber = 1000
+        while disk.fileNames.contains(old) {
+            try #require(number < 2000, "the manifest never outgrows its file")
+            try database.manifest.append(VersionEdit([.tableAdded(1, level: 1, .sample(number, "a", "b"))]))
             // The ranges of a level may not overlap.
-            try database.manifest.append(VersionEdit([.tableRemoved(1, level: 1, UInt64(number))]))
+            try database.manifest.append(VersionEdit([.tableRemoved(1, level: 1, number)]))
+            number += 1
         }
         let calls = disk.calls.map { "\($0.operation.rawValue) \($0.name)" }
         let rename = try #require(calls.firstIndex(of: "rename CURRENT.tmp"))
