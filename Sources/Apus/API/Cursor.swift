@@ -17,10 +17,13 @@ import ApusIO
 public final class Cursor {
     private let reader: KeyspaceReader
     private let visible: VisibleCursor
+    /// Sorted runs of tables that every seek looks into besides the first.
+    private let extraRunCount: Int
 
-    init(reader: KeyspaceReader, visible: VisibleCursor) {
+    init(reader: KeyspaceReader, visible: VisibleCursor, extraRunCount: Int = 0) {
         self.reader = reader
         self.visible = visible
+        self.extraRunCount = extraRunCount
     }
 
     /// Whether the cursor stands on an entry. False before the first seek and after running off either end.
@@ -28,25 +31,25 @@ public final class Cursor {
 
     /// Moves to the first entry of the range.
     public func seekToFirst() throws(ApusError) {
-        try checkOpen()
+        try beginSeek()
         try visible.seekToFirst()
     }
 
     /// Moves to the last entry of the range.
     public func seekToLast() throws(ApusError) {
-        try checkOpen()
+        try beginSeek()
         try visible.seekToLast()
     }
 
     /// Moves to the first entry whose key is at or after `key`.
     public func seek(_ key: some ByteRepresentable) throws(ApusError) {
-        try checkOpen()
+        try beginSeek()
         try key.withBytes { (key) throws(ApusError) in try visible.seek(atOrAfter: key) }
     }
 
     /// Moves to the last entry whose key is at or before `key`.
     public func seek(atOrBefore key: some ByteRepresentable) throws(ApusError) {
-        try checkOpen()
+        try beginSeek()
         try key.withBytes { (key) throws(ApusError) in try visible.seek(atOrBefore: key) }
     }
 
@@ -98,6 +101,11 @@ public final class Cursor {
     private func checkPosition() throws(ApusError) {
         try checkOpen()
         guard visible.isValid else { throw ApusError(.invalidArgument, "the cursor stands on no entry") }
+    }
+
+    private func beginSeek() throws(ApusError) {
+        try checkOpen()
+        if extraRunCount > 0 { reader.engine.noteSeek(extraRunCount: extraRunCount, in: reader.tree) }
     }
 
     private func checkOpen() throws(ApusError) {

@@ -101,9 +101,8 @@ extension Engine {
     func makeRoom(in tree: Tree, forEntries entries: Int, byteCount: Int) throws(ApusError) {
         let pressure = tree.pressure.load(ordering: .relaxed)
         if pressure > 0 { try slowDown(tree, byteCount: byteCount, pressure: pressure) }
-        if tree.active.hasRoom(forEntries: entries, byteCount: byteCount)
-            && tree.active.byteCount < tuning.writeBufferByteCount
-        {
+        let active = tree.active
+        if active.hasRoom(forEntries: entries, byteCount: byteCount) && active.byteCount < tuning.writeBufferByteCount {
             return
         }
         try waitForSealedMemtables(tree)
@@ -185,6 +184,7 @@ extension Engine {
         let start = clock.monotonicNanoseconds()
         try log.synchronize()
         committer.hasUnsyncedCommits = false
+        counters.reportCommits()
         counters.recordSync(nanoseconds: clock.monotonicNanoseconds() &- start)
     }
 
@@ -221,6 +221,7 @@ extension Engine {
         committer.bytesSinceWeighing += byteCount
         if committer.bytesSinceWeighing > tuning.writeBufferByteCount / 32 {
             committer.bytesSinceWeighing = 0
+            counters.reportCommits()
             weighMemtables()
         }
         if committer.hasUnsyncedCommits && !committer.isSyncScheduled { scheduleSync() }

@@ -24,9 +24,9 @@ extension Engine {
         let sequence = committer.lastSequence.advanced(by: 1)
         guard sequence < .max else { throw ApusError(.failed, "all sequence numbers are used up") }
         do throws(ApusError) {
-            try log.makeRoom(forPayload: byteCount)
-            try log.append(payloadByteCount: byteCount, sequence: sequence) { entry.encode(to: $0) }
-            try log.write(beforeSync: durability == .durable)
+            try log.appendAlone(
+                payloadByteCount: byteCount, sequence: sequence, beforeSync: durability == .durable
+            ) { entry.encode(to: $0) }
             committer.hasUnsyncedCommits = true
             if durability == .durable { try synchronizeLog(log) }
         } catch {

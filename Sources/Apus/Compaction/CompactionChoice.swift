@@ -32,6 +32,8 @@ enum CompactionReason: String, Sendable, CaseIterable {
     case blobGarbage
     /// Somebody asked for it.
     case manual
+    /// Cursors have looked into several sorted runs so often that one run would have been cheaper.
+    case reads
 }
 
 /// Tables of one level that take part in a compaction.

@@ -1,9 +1,13 @@
 // Compaction that somebody asked for: everything in a range of keys goes down to the last level, and what lies there
 // already is rewritten if that can free anything. The caller runs one step after the other (or several at once) until
 // there is nothing left; data written after the request is not chased.
+//
+// Requests of reads (Engine+ReadCompaction.swift) go the same way, except that the last level stays as it is.
 
 /// A request to compact a range of keys.
 struct ManualCompaction: Sendable, Hashable {
+    /// `manual` or `reads`.
+    var reason = CompactionReason.manual
     /// Inclusive; nil is the first key.
     var from: [UInt8]?
     /// Exclusive; nil is after the last key.
@@ -32,9 +36,10 @@ extension CompactionPicker {
             for table in tree.levels[level].reversed() where concerns(request, table, at: level, collected) {
                 let plan =
                     if level == 0 {
-                        levelZeroPlan(from: [table.number], reason: .manual, tree, running, targets)
+                        levelZeroPlan(from: [table.number], reason: request.reason, tree, running, targets)
                     } else {
-                        self.plan(.manual, [table], from: level, to: min(level + 1, policy.lastLevel), tree, running)
+                        self.plan(
+                            request.reason, [table], from: level, to: min(level + 1, policy.lastLevel), tree, running)
                     }
                 if let plan { return .run(choice(for: widened(plan, tree, running), tree, moment)) }
                 isBlocked = true
@@ -53,6 +58,7 @@ extension CompactionPicker {
     ) -> Bool {
         guard table.bounds.overlaps(from: request.from, to: request.to) else { return false }
         if level < policy.lastLevel { return table.smallestSequence <= request.sequence }
+        guard request.reason == .manual else { return false }
         // Only what a rewrite can improve: sequence numbers above zero may stand for versions that nobody reads.
         return table.number < request.nextFileNumber
             && (table.largestSequence > .zero || table.deletionCount > 0 || table.rangeDeletionCount > 0

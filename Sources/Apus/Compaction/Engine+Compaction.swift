@@ -55,7 +55,10 @@ extension Engine {
             let states = structure.trees.values.filter { $0.compactionError == nil }
                 .sorted { ($0.urgency, $0.tree.id) > ($1.urgency, $1.tree.id) }
             for state in states {
-                guard let choice = choose(state, at: moment) else { continue }
+                guard let choice = choose(state, at: moment) else {
+                    structure.trees[state.tree.id]!.readCompaction = nil
+                    continue
+                }
                 let plan: CompactionPlan? =
                     switch choice {
                     case .merge(let plan), .move(let plan): plan
@@ -86,7 +89,13 @@ extension Engine {
             }
         }
         let choice = picker.choose(summary, running: state.running, at: moment)
-        return choice == .nothing ? nil : choice
+        if choice != .nothing { return choice }
+        if let request = state.readCompaction,
+            case .run(let choice) = picker.nextStep(of: request, summary, running: state.running, at: moment)
+        {
+            return choice
+        }
+        return nil
     }
 
     func levelPolicy(_ settings: KeyspaceSettings) -> LevelPolicy {

@@ -31,6 +31,8 @@ final class Counters: Sendable {
     private let entries = Atomic<UInt64>(0)
     private let userBytes = Atomic<UInt64>(0)
     private let reads = StripedCounter()
+    /// What the metrics have been told. The commit leader's.
+    @exclusivity(unchecked) nonisolated(unsafe) private var reported: (commits: UInt64, entries: UInt64) = (0, 0)
 
     // The metrics go to whatever backend the process has bootstrapped; without one they cost a call that does nothing.
     private let commitMetric = Counter(label: "apus.commits")
@@ -43,12 +45,21 @@ final class Counters: Sendable {
     @inline(__always)
     func recordRead() { reads.increment() }
 
+    @inline(__always)
     func recordCommit(entries: Int, byteCount: Int) {
         Self.add(1, to: commits)
         Self.add(UInt64(entries), to: self.entries)
         Self.add(UInt64(byteCount), to: userBytes)
-        commitMetric.increment()
-        entryMetric.increment(by: entries)
+    }
+
+    /// Passes what has been committed on to the metrics. Called by the leader now and then: a backend costs more than a
+    /// small commit.
+    func reportCommits() {
+        let commits = commits.load(ordering: .relaxed)
+        let entries = entries.load(ordering: .relaxed)
+        commitMetric.increment(by: Int64(clamping: commits &- reported.commits))
+        entryMetric.increment(by: Int64(clamping: entries &- reported.entries))
+        reported = (commits, entries)
     }
 
     /// One writer: no read-modify-write instruction needed.

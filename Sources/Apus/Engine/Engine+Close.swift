@@ -20,6 +20,7 @@ extension Engine {
         guard !options.isReadOnly else { return }
         // From here on commits are refused; those in the queue are answered first.
         pipeline.finish()
+        counters.reportCommits()
         structure.withLock { $0.isClosing = true }
         structure.broadcast()
         _ = structure.waitUntil(helping: environment.scheduler) { structure in

@@ -16,6 +16,8 @@ final class Tree: @unchecked Sendable {
     private let epochs: EpochDomain
     private let viewPointer: Atomic<UnsafeRawPointer>
     private let configuration: Monitor<Configuration>
+    /// Whether there is a merge operator: most keyspaces have none, and every cursor asks.
+    private let isMerging: Atomic<Bool>
     private let timeToLive: Atomic<UInt64>
     private let dropped = Atomic(false)
     let isEphemeral: Bool
@@ -24,6 +26,8 @@ final class Tree: @unchecked Sendable {
     let engineID: UInt64
     /// How far compaction is behind, see `WriteThrottle`.
     let pressure = Atomic<UInt32>(0)
+    /// Sorted runs that cursors' seeks have looked into besides the first, roughly, since they last led to a compaction.
+    let wastedSeeks = Atomic<Int>(0)
     /// The memtable that the commit leader inserts into. Touched only by the leader, which alone replaces it.
     @exclusivity(unchecked) nonisolated(unsafe) var active: Memtable
 
@@ -48,6 +52,7 @@ final class Tree: @unchecked Sendable {
         viewPointer = Atomic(UnsafeRawPointer(Unmanaged.passRetained(view).toOpaque()))
         timeToLive = Atomic(settings.timeToLive)
         configuration = Monitor(Configuration(settings: settings, mergeOperator: mergeOperator))
+        isMerging = Atomic(mergeOperator != nil)
     }
 
     deinit {
@@ -57,13 +62,16 @@ final class Tree: @unchecked Sendable {
     // MARK: Settings
 
     var settings: KeyspaceSettings { configuration.withLock { $0.settings } }
-    var mergeOperator: (any MergeOperator)? { configuration.withLock { $0.mergeOperator } }
+    var mergeOperator: (any MergeOperator)? {
+        isMerging.load(ordering: .acquiring) ? configuration.withLock { $0.mergeOperator } : nil
+    }
 
     func configure(_ settings: KeyspaceSettings, mergeOperator: (any MergeOperator)?) {
         configuration.withLock {
             $0.settings = settings
             if let mergeOperator { $0.mergeOperator = mergeOperator }
         }
+        if mergeOperator != nil { isMerging.store(true, ordering: .releasing) }
         timeToLive.store(settings.timeToLive, ordering: .relaxed)
     }
 

@@ -11,6 +11,10 @@ struct Tuning: Sendable {
     var levels = LevelPolicy()
     /// Compactions that run at once. Each is given a thread by the scheduler.
     var maximumCompactions = 1
+    /// Merging a keyspace into one sorted run may cost so many bytes for each sorted run that a seek has looked into
+    /// besides the first. None is merged for a few seeks.
+    var byteCountPerWastedSeek = 1 << 10
+    var leastWastedSeeks = 1_000
     /// Level-0 tables at which writers are slowed down, and stopped.
     var levelZeroSlowdown = 12
     var levelZeroStop = 36

@@ -13,6 +13,7 @@
 // final: every later call throws `failed`.
 
 import ApusIO
+import Synchronization
 
 /// One live segment.
 struct LogSegment: Sendable, Hashable {
@@ -26,7 +27,7 @@ struct LogSegment: Sendable, Hashable {
     var lastSequence: SequenceNumber
 }
 
-/// `@unchecked Sendable`: `writer`, `failure` and `lastSequence` belong to the commit leader alone, `isClosed` is touched
+/// `@unchecked Sendable`: `writer`, `progress`, `failure` and `lastSequence` belong to the commit leader alone, `isClosed` is touched
 /// with `next` held, everything else is immutable or behind a lock.
 final class LogSet: @unchecked Sendable {
     struct Configuration: Sendable {
@@ -43,8 +44,40 @@ final class LogSet: @unchecked Sendable {
         var sealed: [LogSegment] = []
         /// Hold nothing that is not in a table, but the manifest still lists them. Oldest first.
         var released: [LogSegment] = []
-        var current: LogSegment?
+        var current: Progress?
         var spares: [FileNumber] = []
+    }
+
+    /// The figures of the segment in use, for other threads: each up to date by itself, without a lock in every commit.
+    private final class Progress: Sendable {
+        private let number: FileNumber
+        private let capacity: UInt64
+        private let byteCount: Atomic<UInt64>
+        /// Above every sequence number while there is none.
+        private let firstSequence = Atomic(UInt64.max)
+        private let lastSequence: Atomic<UInt64>
+
+        init(_ segment: LogSegment) {
+            number = segment.number
+            capacity = segment.capacity
+            byteCount = Atomic(segment.byteCount)
+            lastSequence = Atomic(segment.lastSequence.rawValue)
+        }
+
+        @inline(__always)
+        func note(_ writer: LogWriter) {
+            byteCount.store(writer.writtenByteCount, ordering: .relaxed)
+            lastSequence.store(writer.lastSequence.rawValue, ordering: .relaxed)
+            if let first = writer.firstSequence { firstSequence.store(first.rawValue, ordering: .relaxed) }
+        }
+
+        var segment: LogSegment {
+            let first = firstSequence.load(ordering: .relaxed)
+            return LogSegment(
+                number: number, capacity: capacity, byteCount: byteCount.load(ordering: .relaxed),
+                firstSequence: first == .max ? nil : SequenceNumber(first),
+                lastSequence: SequenceNumber(lastSequence.load(ordering: .relaxed)))
+        }
     }
 
     private let configuration: Configuration
@@ -53,11 +86,14 @@ final class LogSet: @unchecked Sendable {
     private let register: @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
     private let unregister: @Sendable ([FileNumber]) throws(ApusError) -> Void
     private let next = Monitor<PreparedSegment?>(nil)
+    /// Whether `next` holds a segment: asked after every commit. Set with `next` held.
+    private let isNextReady = Atomic(false)
     /// No segment is made any more. Guarded by `next`.
     private var isClosed = false
     private let retirement = Monitor(())
     private let shared = Monitor(Shared())
     private var writer: LogWriter?
+    private var progress: Progress?
     private var failure: ApusError?
     private var lastSequence = SequenceNumber.zero
 
@@ -92,7 +128,7 @@ final class LogSet: @unchecked Sendable {
         try next.withLock { (next) throws(ApusError) in
             precondition(next == nil, "the first segment is prepared once")
             let segment = try prepare(needing: 0, reusing: nil)
-            next = segment
+            setNext(&next, segment)
             return (segment.number, segment.capacity)
         }
     }
@@ -115,24 +151,25 @@ final class LogSet: @unchecked Sendable {
         try rotate(forFrameBytes: needed)
     }
 
-    /// The same for one frame.
+    /// Makes room, appends and writes, all at once, for a batch of one entry whose payload `fill` writes.
     @inline(__always)
-    func makeRoom(forPayload byteCount: Int) throws(ApusError) {
-        let needed = FrameHeader.frameByteCount(payloadByteCount: byteCount)
-        if let writer, writer.hasRoom(forFrameBytes: needed) { return }
-        try rotate(forFrameBytes: needed)
-    }
-
-    /// Appends a batch of one entry, whose payload `fill` writes.
-    /// - Precondition: `makeRoom` was called for it.
-    @inline(__always)
-    func append(
+    func appendAlone(
         payloadByteCount: Int,
         sequence: SequenceNumber,
+        beforeSync isBeforeSync: Bool,
         _ fill: (UnsafeMutableRawPointer) -> Void
     ) throws(ApusError) {
-        try current().append(
+        // The writer is looked up once: every look counts references.
+        var writer = try current()
+        let needed = FrameHeader.frameByteCount(payloadByteCount: payloadByteCount)
+        if !writer.hasRoom(forFrameBytes: needed) {
+            try rotate(forFrameBytes: needed)
+            writer = try current()
+        }
+        try writer.append(
             payloadByteCount: payloadByteCount, sequence: sequence, through: sequence, kind: .batch, fill)
+        try writer.write(beforeSync: isBeforeSync)
+        progress?.note(writer)
     }
 
     /// - Precondition: `makeRoom` was called for it.
@@ -148,14 +185,14 @@ final class LogSet: @unchecked Sendable {
     func write(beforeSync isBeforeSync: Bool) throws(ApusError) {
         let writer = try current()
         try writer.write(beforeSync: isBeforeSync)
-        note(writer)
+        progress?.note(writer)
     }
 
     /// Returns when everything appended, to whatever segment, is durable.
     func synchronize() throws(ApusError) {
         let writer = try current()
         try writer.synchronize()
-        note(writer)
+        progress?.note(writer)
     }
 
     /// Seals the current segment, durably, and goes on in the next one, which is made now if none was prepared.
@@ -171,7 +208,6 @@ final class LogSet: @unchecked Sendable {
         var previous: LogSegment?
         if let writer {
             try writer.synchronize()
-            note(writer)
             previous = figures(of: writer)
             lastSequence = writer.lastSequence
         }
@@ -199,7 +235,8 @@ final class LogSet: @unchecked Sendable {
         }
         writer?.close()
         writer = successor
-        let current = figures(of: successor)
+        let current = Progress(figures(of: successor))
+        progress = current
         shared.withLock { shared in
             if let previous { shared.sealed.append(previous) }
             shared.current = current
@@ -224,7 +261,7 @@ final class LogSet: @unchecked Sendable {
     private func closeNext() {
         next.withLock { next in
             try? next?.file.close()
-            next = nil
+            setNext(&next, nil)
             // A preparation may still be on its way to a thread: nobody would remove the file that it makes.
             isClosed = true
         }
@@ -233,18 +270,18 @@ final class LogSet: @unchecked Sendable {
     // MARK: - Preparing and releasing (any thread)
 
     /// Whether a background job should call `prepareNext`.
-    var needsPreparation: Bool { next.withLock { $0 == nil } }
+    var needsPreparation: Bool { !isNextReady.load(ordering: .relaxed) }
 
     /// Makes the next segment ahead of time, registers it, and keeps it for `rotate`. Does nothing if there is one.
     func prepareNext() throws(ApusError) {
         try next.withLock { (next) throws(ApusError) in
-            if next == nil && !isClosed { next = try makeNext(needing: 0) }
+            if next == nil && !isClosed { setNext(&next, try makeNext(needing: 0)) }
         }
     }
 
     /// The segments that hold batches or may come to hold them, oldest first, the current one last.
     var segments: [LogSegment] {
-        shared.withLock { shared in shared.sealed + (shared.current.map { [$0] } ?? []) }
+        shared.withLock { shared in shared.sealed + (shared.current.map { [$0.segment] } ?? []) }
     }
 
     /// Gives up the oldest segments that hold nothing newer than `sequence`, never the current one. True if there are
@@ -300,11 +337,17 @@ final class LogSet: @unchecked Sendable {
         try next.withLock { (next) throws(ApusError) in
             var segment = if let next { next } else { try makeNext(needing: byteCount) }
             // Kept until it is really taken: a segment that cannot grow now stays for a smaller group.
-            next = segment
+            setNext(&next, segment)
             try files.extend(&segment, to: byteCount)
-            next = nil
+            setNext(&next, nil)
             return segment
         }
+    }
+
+    /// Called with `next` held.
+    private func setNext(_ next: inout PreparedSegment?, _ segment: PreparedSegment?) {
+        next = segment
+        isNextReady.store(segment != nil, ordering: .relaxed)
     }
 
     /// Called with `next` held.
@@ -340,11 +383,6 @@ final class LogSet: @unchecked Sendable {
                 retired = nil
             }
         }
-    }
-
-    private func note(_ writer: LogWriter) {
-        let figures = figures(of: writer)
-        shared.withLock { $0.current = figures }
     }
 
     private func figures(of writer: LogWriter) -> LogSegment {

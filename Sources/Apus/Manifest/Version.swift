@@ -35,7 +35,9 @@ final class Version: Sendable {
     /// The tables of `level` that hold anything from `first` to `last`, both inclusive; nil is without bound.
     /// O(n) in level 0, else O(log n) plus the result.
     func tables(level: Int, from first: [UInt8]?, through last: [UInt8]?) -> [Table] {
-        level == 0
+        // Whole levels are shared, not copied.
+        if first == nil && last == nil { return levels[level] }
+        return level == 0
             ? levels[0].filter { $0.metadata.overlaps(from: first, through: last) }
             : Array(levels[level][overlapping(level: level, from: first, through: last)])
     }

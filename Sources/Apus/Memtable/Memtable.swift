@@ -161,6 +161,11 @@ final class Memtable: @unchecked Sendable {
     var rangeDeletionCount: Int { rangeDeletionTotal.load(ordering: .relaxed) }
     var deletionCount: Int { deletionTotal.load(ordering: .relaxed) }
     var isEmpty: Bool { entryCount == 0 && rangeDeletionCount == 0 }
+    /// False if nothing up to `sequence`, a number that was visible before the call, is here or will ever be.
+    func mayHold(upTo sequence: SequenceNumber) -> Bool {
+        let first = first.load(ordering: .relaxed)
+        return first != 0 && first <= sequence.rawValue
+    }
     /// Memory in use.
     var byteCount: Int {
         usedTotal.load(ordering: .relaxed) + rangeDeletionByteTotal.load(ordering: .relaxed)

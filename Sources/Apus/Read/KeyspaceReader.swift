@@ -92,13 +92,17 @@ struct KeyspaceReader: Sendable {
 
     func makeCursor(_ range: KeyRange) throws(ApusError) -> Cursor {
         try range.check()
-        return Cursor(reader: self, visible: try visibleCursor(range))
+        let sources = try sources(range)
+        return Cursor(
+            reader: self, visible: makeVisibleCursor(sources.merged, sources.rangeDeletions, range, at: snapshot),
+            extraRunCount: sources.extraRunCount)
     }
 
     /// Merges every source of the view.
     func visibleCursor(_ range: KeyRange) throws(ApusError) -> VisibleCursor {
-        let (source, rangeDeletions) = try sources(range)
-        return makeVisibleCursor(source, rangeDeletions, range, at: snapshot)
+        let sources = try sources(range)
+        if sources.extraRunCount > 0 { engine.noteSeek(extraRunCount: sources.extraRunCount, in: tree) }
+        return makeVisibleCursor(sources.merged, sources.rangeDeletions, range, at: snapshot)
     }
 
     /// The same with a transaction's own writes on top: the view is cut off at the snapshot, and the writes at the last
@@ -106,12 +110,12 @@ struct KeyspaceReader: Sendable {
     func visibleCursor(
         _ range: KeyRange, above own: Memtable, upTo newest: SequenceNumber
     ) throws(ApusError) -> VisibleCursor {
-        let (source, rangeDeletions) = try sources(range)
-        var deletions = rangeDeletions.map { $0.atMost(snapshot) }
+        let sources = try sources(range)
+        var deletions = sources.rangeDeletions.map { $0.atMost(snapshot) }
         if let ownDeletions = own.rangeDeletions { deletions.append(ownDeletions) }
         return makeVisibleCursor(
             MergingCursor([
-                CutoffCursor(own.makeCursor(), newest: newest), CutoffCursor(source, newest: snapshot),
+                CutoffCursor(own.makeCursor(), newest: newest), CutoffCursor(sources.merged, newest: snapshot),
             ]), deletions, range, at: .max)
     }
 
@@ -123,25 +127,37 @@ struct KeyspaceReader: Sendable {
             upper: range.upper, mergeOperator: tree.mergeOperator, blobs: tree.blobs, view: view)
     }
 
-    private func sources(_ range: KeyRange) throws(ApusError) -> (EntryCursor, [RangeDeletions]) {
-        var sources: [EntryCursor] = []
+    private struct Sources {
+        var cursors: [EntryCursor] = []
         var rangeDeletions: [RangeDeletions] = []
-        for memtable in view.memtables {
-            sources.append(memtable.makeCursor())
-            if let deletions = memtable.rangeDeletions { rangeDeletions.append(deletions) }
+        /// Sorted runs of tables beyond the first.
+        var extraRunCount = 0
+
+        var merged: EntryCursor { cursors.count == 1 ? cursors[0] : MergingCursor(cursors) }
+    }
+
+    private func sources(_ range: KeyRange) throws(ApusError) -> Sources {
+        var sources = Sources()
+        sources.cursors.reserveCapacity(8)
+        // What is empty now gets nothing any more that the reader may see.
+        for memtable in view.memtables where memtable.mayHold(upTo: snapshot) {
+            sources.cursors.append(memtable.makeCursor())
+            if let deletions = memtable.rangeDeletions { sources.rangeDeletions.append(deletions) }
         }
+        let memtableCount = sources.cursors.count
         for (level, tables) in view.version.levels.enumerated() where !tables.isEmpty {
             let relevant = view.version.tables(level: level, from: range.lower, through: range.upper)
             for table in relevant where table.metadata.rangeDeletionCount > 0 {
-                if let deletions = try table.rangeDeletions() { rangeDeletions.append(deletions) }
+                if let deletions = try table.rangeDeletions() { sources.rangeDeletions.append(deletions) }
             }
             if level == 0 {
-                for table in relevant { sources.append(table.makeCursor(fillCache: true, readahead: true)) }
+                for table in relevant { sources.cursors.append(table.makeCursor(fillCache: true, readahead: true)) }
             } else if !relevant.isEmpty {
-                sources.append(LevelCursor(relevant, fillCache: true))
+                sources.cursors.append(LevelCursor(relevant, fillCache: true))
             }
         }
-        return (sources.count == 1 ? sources[0] : MergingCursor(sources), rangeDeletions)
+        sources.extraRunCount = max(0, sources.cursors.count - memtableCount - 1)
+        return sources
     }
 }
 

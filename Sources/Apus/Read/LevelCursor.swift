@@ -3,11 +3,15 @@
 import ApusIO
 
 /// A cursor over tables whose key ranges ascend and do not overlap.
+///
+/// Invariant of the unsafe part: `borrowed` is `current`, which this object keeps alive; nil together.
 final class LevelCursor: EntryCursor {
     private let tables: [Table]
     private let fillCache: Bool
-    private var index = -1
-    private var current: EntryCursor?
+    @exclusivity(unchecked) private var index = -1
+    @exclusivity(unchecked) private var current: TableCursor?
+    /// For steps without reference counting.
+    @exclusivity(unchecked) private var borrowed: Unmanaged<TableCursor>?
 
     init(_ tables: [Table], fillCache: Bool) {
         self.tables = tables
@@ -57,13 +61,19 @@ final class LevelCursor: EntryCursor {
     }
 
     override func next() throws(ApusError) {
-        try current!.next()
-        try settleForward()
+        let stands = try borrowed!.withBorrowed { (cursor) throws(ApusError) in
+            try cursor.next()
+            return show(cursor)
+        }
+        if !stands { try settleForward() }
     }
 
     override func previous() throws(ApusError) {
-        try current!.previous()
-        try settleBackward()
+        let stands = try borrowed!.withBorrowed { (cursor) throws(ApusError) in
+            try cursor.previous()
+            return show(cursor)
+        }
+        if !stands { try settleBackward() }
     }
 
     private func open(_ newIndex: Int) throws(ApusError) {
@@ -72,6 +82,7 @@ final class LevelCursor: EntryCursor {
         current =
             tables.indices.contains(newIndex)
             ? tables[newIndex].makeCursor(fillCache: fillCache, readahead: true) : nil
+        borrowed = current.map { Unmanaged.passUnretained($0) }
     }
 
     private func settleForward() throws(ApusError) {
@@ -79,7 +90,7 @@ final class LevelCursor: EntryCursor {
             try open(index + 1)
             try current?.seekToFirst()
         }
-        show()
+        isValid = current.map(show) ?? false
     }
 
     private func settleBackward() throws(ApusError) {
@@ -87,18 +98,16 @@ final class LevelCursor: EntryCursor {
             try open(index - 1)
             try current?.seekToLast()
         }
-        show()
+        isValid = current.map(show) ?? false
     }
 
+    /// Makes the table's current entry this cursor's; false if it has none.
     @inline(__always)
-    private func show() {
-        guard let current else {
-            isValid = false
-            return
-        }
-        isValid = true
-        key = current.key
-        trailer = current.trailer
-        payload = current.payload
+    private func show(_ cursor: TableCursor) -> Bool {
+        guard cursor.isValid else { return false }
+        key = cursor.key
+        trailer = cursor.trailer
+        payload = cursor.payload
+        return true
     }
 }

@@ -86,7 +86,7 @@ final class MergingCursor: EntryCursor {
         isValid = false
         if !isForward { return try turn(forward: true) }
         if hasTies { try skipEquals() }
-        try owners[winner].next()
+        try sources[winner].withBorrowed { (source) throws(ApusError) in try source.next() }
         replay()
     }
 
@@ -95,7 +95,7 @@ final class MergingCursor: EntryCursor {
         isValid = false
         if isForward { return try turn(forward: false) }
         if hasTies { try skipEquals() }
-        try owners[winner].previous()
+        try sources[winner].withBorrowed { (source) throws(ApusError) in try source.previous() }
         replay()
     }
 

@@ -2,15 +2,17 @@
 
 /// A growing buffer at a stable address, reused without allocating while what it holds fits.
 ///
-/// Invariant of the unsafe part: `start` owns `capacity` bytes, of which the first `count` are initialised.
+/// Invariant of the unsafe part: `start` owns `capacity` bytes, of which the first `count` are initialised; while the
+/// capacity is zero it owns nothing, and points nowhere.
 struct OwnedBytes: ~Copyable {
     private var start: UnsafeMutableRawPointer
     private var capacity: Int
     private(set) var count = 0
 
+    /// Allocates nothing before there is something to hold.
     init() {
-        capacity = 64
-        start = .allocate(byteCount: capacity, alignment: 8)
+        capacity = 0
+        start = UnsafeMutableRawPointer(bitPattern: 8)!
     }
 
     init(_ bytes: [UInt8]) {
@@ -18,7 +20,7 @@ struct OwnedBytes: ~Copyable {
         bytes.withUnsafeBytes { assign($0) }
     }
 
-    deinit { start.deallocate() }
+    deinit { if capacity > 0 { start.deallocate() } }
 
     /// Valid until the next change.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
@@ -32,8 +34,8 @@ struct OwnedBytes: ~Copyable {
 
     @inline(never)
     private mutating func grow(to minimum: Int) {
-        capacity = max(minimum, 2 * capacity)
-        start.deallocate()
+        if capacity > 0 { start.deallocate() }
+        capacity = max(minimum, 2 * capacity, 64)
         start = .allocate(byteCount: capacity, alignment: 8)
     }
 }

@@ -6,12 +6,14 @@ import ApusIO
 struct BlockSource {
     private let table: Table
     private let fillCache: Bool
-    private let window: ReadaheadWindow?
+    private let readahead: Bool
+    /// Made when the first block is not in the cache.
+    private var window: ReadaheadWindow?
 
     init(table: Table, fillCache: Bool, readahead: Bool) {
         self.table = table
         self.fillCache = fillCache
-        window = readahead ? ReadaheadWindow() : nil
+        self.readahead = readahead
     }
 
     /// The index leaf of a partition.
@@ -24,7 +26,7 @@ struct BlockSource {
     }
 
     /// The data block of entry `rank` of a partition's leaf.
-    func data(
+    mutating func data(
         _ open: UnsafePointer<OpenTable>,
         _ partition: Int,
         _ leaf: Block,
@@ -34,7 +36,9 @@ struct BlockSource {
         if let cached = take(slot) { return cached }
         let handle = try table.dataHandle(leaf, rank)
         let block: CachedBlock
-        if let window {
+        if readahead {
+            let window = window ?? ReadaheadWindow()
+            self.window = window
             block = try window.read(handle, of: table)
         } else {
             block = try table.readBlock(handle, .data)

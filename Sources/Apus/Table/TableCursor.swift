@@ -8,27 +8,27 @@ import ApusIO
 
 final class TableCursor: EntryCursor {
     private let table: Table
-    private var source: BlockSource
+    @exclusivity(unchecked) private var source: BlockSource
 
-    private var open: UnsafePointer<OpenTable>?
-    private var partition = -1
-    private var leafBlock: CachedBlock?
+    @exclusivity(unchecked) private var open: UnsafePointer<OpenTable>?
+    @exclusivity(unchecked) private var partition = -1
+    @exclusivity(unchecked) private var leafBlock: CachedBlock?
     /// Of the data block among the leaf's entries.
-    private var leafRank = -1
-    private var dataBlock: CachedBlock?
+    @exclusivity(unchecked) private var leafRank = -1
+    @exclusivity(unchecked) private var dataBlock: CachedBlock?
 
     /// The data block, once more, and its shape.
-    private var block: Block?
-    private var order = EytzingerOrder(count: 1)
-    private var entryCount = 0
-    private var prefixCount = 0
-    private var rank = 0
+    @exclusivity(unchecked) private var block: Block?
+    @exclusivity(unchecked) private var order = EytzingerOrder(count: 1)
+    @exclusivity(unchecked) private var entryCount = 0
+    @exclusivity(unchecked) private var prefixCount = 0
+    @exclusivity(unchecked) private var rank = 0
     /// Where the entry after the current one starts.
-    private var nextEntry = UnsafeRawPointer(bitPattern: 1)!
+    @exclusivity(unchecked) private var nextEntry = UnsafeRawPointer(bitPattern: 1)!
 
     /// Holds the key: prefix, head (all 8 bytes, also where the key ends within them), suffix.
-    private var keyBytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
-    private var keyCapacity = 64
+    @exclusivity(unchecked) private var keyBytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
+    @exclusivity(unchecked) private var keyCapacity = 64
 
     init(table: Table, fillCache: Bool, readahead: Bool) {
         self.table = table
@@ -241,7 +241,7 @@ extension Table {
     /// - Parameters:
     ///   - fillCache: whether the blocks read enter the block cache; a bulk reader says no.
     ///   - readahead: reads ahead of a forward scan, in growing pieces of up to 256 KiB.
-    func makeCursor(fillCache: Bool, readahead: Bool) -> EntryCursor {
+    func makeCursor(fillCache: Bool, readahead: Bool) -> TableCursor {
         TableCursor(table: self, fillCache: fillCache, readahead: readahead)
     }
 

@@ -56,6 +56,7 @@ struct HistoryShape {
         tuning.levels.deletionPercentage = UInt64(random.pick([1, 25, 50]))
         tuning.levels.expiryPatience = UInt64(random.pick([1, 1_000, 100_000]))
         tuning.maximumCompactions = random.pick([1, 1, 3])
+        tuning.leastWastedSeeks = random.pick([1, 20, 1_000])
         tuning.levelZeroSlowdown = tuning.levels.levelZeroTrigger + random.pick([2, 6])
         tuning.levelZeroStop = tuning.levelZeroSlowdown + random.pick([1, 6])
         tuning.debtSlowdown = UInt64(random.pick([512, 4_096, 1 << 30]))

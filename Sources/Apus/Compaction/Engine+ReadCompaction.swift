@@ -1,0 +1,40 @@
+// Compaction that reads have paid for. A cursor looks into every sorted run of its keyspace, at each seek and at each
+// step; a tree that is left with a few tables in several levels makes all of them slower, for ever, although nothing is
+// due. So seeks are counted, each as many times as there are runs beyond the first, and once they have cost about as
+// much as merging everything into one run would, that is done (the bargain of the ski rental problem: never more than
+// twice the cost of knowing the future). LevelDB's compaction after wasted seeks is the same thought, table by table.
+
+import ApusIO
+import Synchronization
+
+extension Engine {
+    /// Told of a cursor's seek that had to look into `extraRunCount` sorted runs besides the first.
+    func noteSeek(extraRunCount: Int, in tree: Tree) {
+        // Threads may overwrite each other's sums: it is an estimate, and not worth a locked instruction.
+        let seeks = tree.wastedSeeks.load(ordering: .relaxed) &+ extraRunCount
+        tree.wastedSeeks.store(seeks, ordering: .relaxed)
+        if seeks >= tuning.leastWastedSeeks { considerCompaction(of: tree, wastedSeeks: seeks) }
+    }
+
+    /// One rewritten byte costs about as much as a thousandth of a wasted seek, more if blocks have to be read.
+    @inline(never)
+    private func considerCompaction(of tree: Tree, wastedSeeks: Int) {
+        guard !options.isReadOnly else { return }
+        let isDue = structure.withLock { structure in
+            guard let state = structure.trees[tree.id], state.readCompaction == nil, !structure.isClosing,
+                tree.settings.style == .leveled, state.compactionError == nil
+            else { return false }
+            let byteCount = state.version.levels.reduce(UInt64(0)) { sum, tables in
+                tables.reduce(sum) { $0.addingSaturated($1.metadata.byteCount) }
+            }
+            guard byteCount <= UInt64(wastedSeeks).multipliedSaturated(UInt64(tuning.byteCountPerWastedSeek)) else {
+                return false
+            }
+            tree.wastedSeeks.store(0, ordering: .relaxed)
+            structure.trees[tree.id]!.readCompaction = ManualCompaction(
+                reason: .reads, sequence: visibleSequence, nextFileNumber: nextFileNumber.next)
+            return true
+        }
+        if isDue { scheduleCompaction() }
+    }
+}
