@@ -135,6 +135,30 @@ struct OpeningTests {
         #expect(try fixture.names() == before)
     }
 
+    @Test("read-only, a log larger than memtables are changes nothing either")
+    func readOnlyAfterCrashWithMuchLog() throws {
+        fixture.options.durability = .relaxed
+        do {
+            let database = try fixture.open()
+            let keyspace = try database.keyspace("a")
+            for number in 0..<200 { try keyspace.put("key \(number)", [UInt8](repeating: 1, count: 100)) }
+            fixture.disk.inject(Fault(.stop))
+            try? database.close()
+        }
+        fixture.disk.removeFaults()
+        fixture.machine.restart()
+        let before = try fixture.names()
+        // Memory was larger when the log was written.
+        fixture.options.tuning!.writeBufferByteCount = 64
+        fixture.options.isReadOnly = true
+        let reader = try fixture.open()
+        #expect(try reader.existingKeyspace("a").count() == 200)
+        #expect(reader.statistics.memtableByteCount > 4 * 64)
+        #expect(try fixture.names() == before)
+        try reader.close()
+        #expect(try fixture.names() == before)
+    }
+
     @Test("a database of a newer version is refused, whatever file says so", arguments: [false, true])
     func newerVersion(isClosed: Bool) throws {
         do {

@@ -72,6 +72,36 @@ struct EngineRegressionTests {
         }
     }
 
+    @Test("a log segment is kept for the sake of its last entry")
+    func lastEntryOfASegment() throws {
+        let fixture = EngineFixture(seed: 4, writeBufferByteCount: 32_768)
+        let value = [UInt8](repeating: 1, count: 1_000)
+        do {
+            let database = try fixture.open()
+            let (busy, quiet) = (try database.keyspace("busy"), try database.keyspace("quiet"))
+            let log = try #require(database.engine.committer.log)
+            for number in 0..<5 { try busy.put("key \(number)", value) }
+            // Fills the segment so far that nothing else fits.
+            let segment = try #require(log.segments.last)
+            try quiet.put("key", [UInt8](repeating: 2, count: Int(segment.capacity - segment.byteCount) - 200))
+            let sequence = database.engine.committer.lastSequence
+            for number in 5..<60 {
+                try busy.put("key \(number)", value)
+                fixture.machine.scheduler.runAll()
+            }
+            #expect(database.statistics.flushes > 0)
+            #expect(quiet.tree.active.entryCount == 1)
+            #expect(log.segments.contains { $0.number == segment.number && $0.lastSequence == sequence })
+            fixture.disk.inject(Fault(.stop))
+            try? database.close()
+        }
+        fixture.disk.removeFaults()
+        fixture.machine.restart()
+        let database = try fixture.open()
+        #expect(try database.existingKeyspace("quiet").get("key")?.first == 2)
+        #expect(try database.existingKeyspace("busy").count() == 60)
+    }
+
     @Test("a seek past a key at the start of a table, where the table before ends with a range deletion")
     func seekPastTheFirstKeyOfATable() throws {
         let fixture = TableFixture()
