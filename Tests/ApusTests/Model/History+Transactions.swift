@@ -36,9 +36,8 @@ extension History {
                 // What is read after the foreign commit counts too: the snapshot is older.
                 for _ in 0..<random.below(4) { try step(transaction, &progress, exact) }
                 isConflictExpected = !progress.own.isEmpty && foreign.map(progress.hasRead) ?? false
-                let stamped = restamped(progress.own)
-                commitUnderWay = stamped.isEmpty ? nil : ModelCommit(writes: stamped, first: lastSequence + 1)
-                note("  commits \(stamped.count) changes")
+                commitUnderWay = progress.own.isEmpty ? nil : ModelCommit(writes: progress.own, first: lastSequence + 1)
+                note("  commits \(progress.own.count) changes")
             }
         } catch let error as ApusError where error.kind == .conflict {
             commitUnderWay = nil
@@ -49,10 +48,12 @@ extension History {
         } catch is Cancelled {
             note("  cancelled")
             return
+        } catch {
+            stampCommitUnderWay()
+            throw error
         }
         guard !isConflictExpected else { throw HistoryFailure("the transaction should have met a conflict") }
-        if let commit = commitUnderWay { acknowledge(commit, durability ?? shape.options.durability) }
-        commitUnderWay = nil
+        acknowledgeCommitUnderWay(durability)
     }
 
     private struct Cancelled: Error {}
@@ -60,17 +61,6 @@ extension History {
     private func exactKeyspaces() -> [ModelKeyspace]? {
         let exact = keyspaces.filter(\.isExact)
         return exact.isEmpty ? nil : exact
-    }
-
-    /// Merges count as written when the transaction commits.
-    private func restamped(_ writes: [ModelCommit.Write]) -> [ModelCommit.Write] {
-        let time = now
-        return writes.map { write in
-            guard case .merge(let key, let operand, _, let expiresAt) = write.change else { return write }
-            return ModelCommit.Write(
-                keyspace: write.keyspace,
-                change: .merge(key: key, operand: operand, writtenAt: time, expiresAt: expiresAt))
-        }
     }
 
     /// A commit by somebody else while the transaction runs.

@@ -10,16 +10,39 @@ extension History {
         let commit = ModelCommit(writes: writes, first: lastSequence + 1)
         if writes.isEmpty { return try body() }
         commitUnderWay = commit
-        try body()
-        commitUnderWay = nil
-        acknowledge(commit, durability ?? shape.options.durability)
+        do {
+            try body()
+        } catch {
+            stampCommitUnderWay()
+            throw error
+        }
+        acknowledgeCommitUnderWay(durability)
         let sequence = database.engine.visibleSequence.rawValue
         guard sequence == lastSequence else {
             throw HistoryFailure("the engine counts \(sequence) entries, the model \(lastSequence)")
         }
     }
 
-    func acknowledge(_ commit: ModelCommit, _ durability: Durability) {
+    /// Merges count as written when they are committed, and the commit may have been held up for a while: it is now.
+    func stampCommitUnderWay() {
+        guard let commit = commitUnderWay else { return }
+        let time = now
+        let stamped = commit.writes.map { write in
+            guard case .merge(let key, let operand, _, let expiresAt) = write.change else { return write }
+            return ModelCommit.Write(
+                keyspace: write.keyspace,
+                change: .merge(key: key, operand: operand, writtenAt: time, expiresAt: expiresAt))
+        }
+        commitUnderWay = ModelCommit(writes: stamped, first: commit.first)
+    }
+
+    func acknowledgeCommitUnderWay(_ durability: Durability?) {
+        stampCommitUnderWay()
+        if let commit = commitUnderWay { acknowledge(commit, durability ?? shape.options.durability) }
+        commitUnderWay = nil
+    }
+
+    private func acknowledge(_ commit: ModelCommit, _ durability: Durability) {
         apply(commit)
         if durability == .durable, let end = loggedEnds.last { durableSequence = end }
     }
