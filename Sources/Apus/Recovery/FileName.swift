@@ -29,9 +29,11 @@ enum FileName: Hashable, Sendable {
             self = .temporaryCurrent
             return
         }
-        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let number = Self.number(parts[0]) else { return nil }
-        switch parts[1] {
+        let text = name.utf8
+        guard let dot = text.firstIndex(of: UInt8(ascii: ".")), let number = Self.number(text[..<dot]) else {
+            return nil
+        }
+        switch name[text.index(after: dot)...] {
         case "manifest": self = .manifest(number)
         case "log": self = .log(number)
         case "table": self = .table(number)
@@ -72,10 +74,16 @@ enum FileName: Hashable, Sendable {
     static let numberLimit = FileNumber.max >> 1
 
     /// Exactly what `digits` writes, nothing else: no sign, no other padding, not zero.
-    private static func number(_ text: Substring) -> FileNumber? {
-        guard text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = FileNumber(text), number > 0,
-            number < numberLimit, digits(number) == text
-        else { return nil }
-        return number
+    private static func number(_ text: Substring.UTF8View) -> FileNumber? {
+        var number: FileNumber = 0
+        var count = 0
+        for byte in text {
+            guard byte >= 0x30 && byte <= 0x39, number <= numberLimit / 10 else { return nil }
+            // Longer numbers are not padded.
+            if count == digitCount && text.first == 0x30 { return nil }
+            number = number * 10 + FileNumber(byte - 0x30)
+            count += 1
+        }
+        return count >= digitCount && number > 0 && number < numberLimit ? number : nil
     }
 }

@@ -72,7 +72,7 @@ struct CorruptionTests {
             let step = isFullSweep || bytes.count < 120 ? 1 : 41
             for number in Swift.stride(from: index % step, to: positions.count, by: step) {
                 let position = positions[number]
-                for pattern in isFullSweep ? Self.patterns : [Self.patterns[number % 3]] {
+                for pattern in isFullSweep && position < used ? Self.patterns : [Self.patterns[number % 3]] {
                     var changed = bytes
                     changed[position] ^= pattern
                     let mutation = CorruptionMutation(
