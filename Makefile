@@ -16,7 +16,7 @@ STRICT := APUS_STRICT=1
 # A crash in a test that expects one would otherwise spend seconds on a backtrace.
 RUN := SWIFT_BACKTRACE=enable=no
 
-.PHONY: help setup build demo test lint format sanitize torture fuzz coverage sabotage bench bench-peers docs clean
+.PHONY: help setup build demo test lint format sanitize torture damage fuzz coverage sabotage bench bench-peers docs clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -45,8 +45,11 @@ sanitize: setup ## Runs the tests under ThreadSanitizer, then AddressSanitizer
 	@.ci/sanitize thread
 	@.ci/sanitize address
 
-torture: setup ## Simulated crashes, failing calls, damage, and processes killed on a real disk
+torture: setup ## Simulated crashes, failing calls, and processes killed on a real disk
 	@.ci/torture
+
+damage: setup ## Changes every byte of databases, cuts them to every length, and salvages what is left
+	@.ci/damage
 
 fuzz: setup ## Fuzzes every decoder and the engine, SECONDS= each (60)
 	@Fuzz/run $(SECONDS)

@@ -12,7 +12,7 @@ struct MetamorphicTests {
     private static let stepCount = 240
     private static let seeds: [UInt64] = {
         let offset = environmentNumber("APUS_SEED_OFFSET") ?? 0
-        return (0..<(environmentText("APUS_SWEEP") == "full" ? 24 : 4)).map { offset + $0 }
+        return (0..<(environmentText("APUS_SWEEP") == "full" ? 20 : 4)).map { offset + $0 }
     }()
     private static let logsLeft = Monitor(seeds.count)
 
