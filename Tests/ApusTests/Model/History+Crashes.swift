@@ -129,10 +129,16 @@ extension History {
         guard keyspaces.contains(where: \.isEphemeral) || candidates.last! != sequence else { return sequence }
         let logged = keyspaces.filter { !$0.isEphemeral && $0.isExact }
         let found = try logged.map { try $0.handle.entries() }
+        // Of the others only what must not be seen is known.
+        let inexact = keyspaces.filter { !$0.isEphemeral && !$0.isExact }
+        let seen = try inexact.map { try $0.handle.entries() }
         let least = Swift.min(required, candidates.last!)
         let cut = candidates.last { candidate in
             candidate >= least
                 && zip(logged, found).allSatisfy { $0.entries(.all, at: candidate, time: now) == $1 }
+                && zip(inexact, seen).allSatisfy { keyspace, entries in
+                    entries.allSatisfy { keyspace.allows($0.value, for: $0.key, at: candidate, time: now) }
+                }
         }
         return cut ?? candidates.last!
     }
