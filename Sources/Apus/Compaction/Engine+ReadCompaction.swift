@@ -13,7 +13,9 @@ extension Engine {
         // Threads may overwrite each other's sums: it is an estimate, and not worth a locked instruction.
         let seeks = tree.wastedSeeks.load(ordering: .relaxed) &+ extraRunCount
         tree.wastedSeeks.store(seeks, ordering: .relaxed)
-        if seeks >= tuning.leastWastedSeeks { considerCompaction(of: tree, wastedSeeks: seeks) }
+        // Whether it is due is a look at every table, under a lock: asked once in so many seeks.
+        let interval = tuning.leastWastedSeeks
+        if seeks / interval != (seeks &- extraRunCount) / interval { considerCompaction(of: tree, wastedSeeks: seeks) }
     }
 
     /// One rewritten byte costs about as much as a thousandth of a wasted seek, more if blocks have to be read.

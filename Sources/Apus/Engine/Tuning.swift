@@ -12,7 +12,7 @@ struct Tuning: Sendable {
     /// Compactions that run at once. Each is given a thread by the scheduler.
     var maximumCompactions = 1
     /// Merging a keyspace into one sorted run may cost so many bytes for each sorted run that a seek has looked into
-    /// besides the first. None is merged for a few seeks.
+    /// besides the first. Asked once in so many seeks, so none is merged for fewer.
     var byteCountPerWastedSeek = 1 << 10
     var leastWastedSeeks = 1_000
     /// Level-0 tables at which writers are slowed down, and stopped.
