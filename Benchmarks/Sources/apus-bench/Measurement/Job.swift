@@ -31,6 +31,9 @@ struct Job: Codable, Sendable {
     var databasePath: String
     var resultPath: String
 
+    /// `recovery` gives every engine so much memory that none needs to empty its log.
+    static let recoveryMemoryBudget = 1 << 30
+
     var plan: Plan {
         Plan(
             kind: workload.kind,
@@ -44,10 +47,9 @@ struct Job: Codable, Sendable {
 
     var settings: EngineSettings {
         let kind = workload.kind
-        let isRecovery = kind.recovers && purpose != .prepare
+        let isRecovery = kind == .recovery && purpose != .prepare
         return EngineSettings(
-            // So much that no engine needs to empty its log.
-            memoryBudget: isRecovery ? 16 * kind.recoveredByteCount : memoryBudget,
+            memoryBudget: isRecovery ? Self.recoveryMemoryBudget : memoryBudget,
             durability: purpose == .prepare ? .relaxed : kind.durability,
             entries: kind.databaseEntryCount(of: entries, valueByteCount: valueByteCount),
             valueByteCount: valueByteCount,

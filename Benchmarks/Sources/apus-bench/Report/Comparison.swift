@@ -12,7 +12,7 @@ struct Conditions: Hashable {
         entries = measurement.entries
         keyBytes = measurement.keyBytes
         valueBytes = measurement.valueBytes
-        // Recovery has a budget of its own; it stands beside the others nevertheless.
+        // `recovery` has a budget of its own; it stands beside the others nevertheless.
         memoryBudget = measurement.askedMemoryBudget
         isCold = measurement.isCold
     }

@@ -76,8 +76,7 @@ final class Worker<Session: EngineSession>: @unchecked Sendable {
         case .readseq: try scan(.forward, &latencies)
         case .readreverse: try scan(.backward, &latencies)
         case .ycsbA, .ycsbB, .ycsbC, .ycsbD, .ycsbE, .ycsbF: try runMix(share, &latencies)
-        case .open, .recovery, .recoverylarge:
-            throw BenchmarkError("\(plan.kind.rawValue) is not a loop over operations")
+        case .open, .recovery: throw BenchmarkError("\(plan.kind.rawValue) is not a loop over operations")
         }
     }
 }

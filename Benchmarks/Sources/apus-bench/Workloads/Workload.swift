@@ -8,12 +8,10 @@ struct Workload: Hashable, Codable, Sendable, CustomStringConvertible {
     var description: String { threads.map { "\(kind.rawValue)@\($0)" } ?? kind.rawValue }
 
     /// Every kind, and with more threads those for which that is the point.
-    static let standard = WorkloadKind.allCases.flatMap { kind -> [Workload] in
+    static let standard = WorkloadKind.allCases.flatMap { kind in
         switch kind {
         case .fillsync: [1, 8, 16].map { Workload(kind: kind, threads: $0) }
         case .readrandom: [1, 2].map { Workload(kind: kind, threads: $0) }
-        // The same as `recovery`, at eight times the cost: for whoever asks.
-        case .recoverylarge: []
         default: [Workload(kind: kind)]
         }
     }

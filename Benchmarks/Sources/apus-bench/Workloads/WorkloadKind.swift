@@ -26,7 +26,6 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     case ycsbF = "ycsb-f"
     case open
     case recovery
-    case recoverylarge
 
     var summary: String {
         switch self {
@@ -49,8 +48,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
         case .readwhilewriting: "readrandom beside one more thread that overwrites at full speed"
         case .ycsbA, .ycsbB, .ycsbC, .ycsbD, .ycsbE, .ycsbF: mix?.summary ?? ""
         case .open: "opens a full database that was closed cleanly, and gets one entry; \(Self.openings) times"
-        case .recovery, .recoverylarge:
-            "opens a database whose process was killed with \(recoveredByteCount >> 20) MiB in the log, and gets one entry"
+        case .recovery: "opens a database whose process was killed with 64 MiB in the log, and gets one entry"
         }
     }
 
@@ -60,9 +58,8 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     static let entriesAfterSeek = 10
     static let sustainedFactor = 10
     static let openings = 5
-    /// Keys and values in the log that recovery starts from; the larger figure is about as much as memtables of the
-    /// largest size let it grow to.
-    var recoveredByteCount: Int { self == .recoverylarge ? 512 << 20 : 64 << 20 }
+    /// Keys and values in the log that `recovery` starts from.
+    static let recoveredByteCount = 64 << 20
     /// A step of a scan can cost less than reading the clock, so scans read it once for this many.
     static let scanLap = 16
 
@@ -77,7 +74,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     var start: Start {
         switch self {
         case .fillseq, .fillrandom, .fillbatch, .fillsync, .fillsustained, .bulkload: .empty
-        case .recovery, .recoverylarge: .crashed
+        case .recovery: .crashed
         default: .full
         }
     }
@@ -86,7 +83,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     var writes: Bool {
         switch self {
         case .readrandom, .readmissing, .readhot, .multiget, .seekrandom, .readseq, .readreverse, .ycsbC, .open,
-            .recovery, .recoverylarge:
+            .recovery:
             false
         default: true
         }
@@ -102,8 +99,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     }
 
     /// Measures opening, not operations on an open database.
-    var recovers: Bool { self == .recovery || self == .recoverylarge }
-    var opens: Bool { self == .open || recovers }
+    var opens: Bool { self == .open || self == .recovery }
 
     /// Changes files even if no entry, so that it needs a database of its own.
     var needsOwnDatabase: Bool { writes || opens }
@@ -132,8 +128,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
         switch self {
         case .fillsync: min(entries, max(100, entries / 100))
         case .fillsustained: entries * Self.sustainedFactor
-        case .recovery, .recoverylarge:
-            max(1, min(entries, recoveredByteCount / (KeyBuffer.byteCount + valueByteCount)))
+        case .recovery: max(1, min(entries, Self.recoveredByteCount / (KeyBuffer.byteCount + valueByteCount)))
         default: entries
         }
     }
@@ -146,7 +141,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
             case .deleterange: max(1, entries / 1_000)
             case .ycsbE: max(1, entries / 10)
             case .open: Self.openings
-            case .recovery, .recoverylarge: 1
+            case .recovery: 1
             default: entries
             }
         guard isCold, reads, !isScan else { return count }
