@@ -201,7 +201,7 @@ func compareArrays(_ a: [UInt8], _ b: [UInt8]) -> Int {
 
 extension UnsafeMutableRawPointer {
     /// Copies all of `source` here and returns how many bytes that were.
-    @inline(__always)
+    @discardableResult @inline(__always)
     func copyBytes(from source: UnsafeRawBufferPointer) -> Int {
         if let base = source.baseAddress { copyMemory(from: base, byteCount: source.count) }
         return source.count
