@@ -101,10 +101,10 @@ extension Engine {
     func makeRoom(in tree: Tree, forEntries entries: Int, byteCount: Int) throws(ApusError) {
         let pressure = tree.pressure.load(ordering: .relaxed)
         if pressure > 0 { try slowDown(tree, byteCount: byteCount, pressure: pressure) }
-        let active = tree.active
-        if active.hasRoom(forEntries: entries, byteCount: byteCount) && active.byteCount < tuning.writeBufferByteCount {
-            return
+        let isRoomy = tree.withActive { active in
+            active.hasRoom(forEntries: entries, byteCount: byteCount) && active.byteCount < tuning.writeBufferByteCount
         }
+        if isRoomy { return }
         try waitForSealedMemtables(tree)
         try synchronizeBeforeSealing(tree)
         seal(tree, forEntries: entries, byteCount: byteCount)
