@@ -27,6 +27,12 @@ public final class Keyspace: Sendable {
         if tree.isDropped { throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped") }
     }
 
+    /// Calls `body` with the engine, which the database keeps alive, and the keyspace that: no reference is counted.
+    @inline(__always)
+    func withEngine<Result>(_ body: (Engine) throws(ApusError) -> Result) throws(ApusError) -> Result {
+        try Unmanaged.passUnretained(engine).withBorrowed(body)
+    }
+
     // MARK: Writing one entry
 
     /// Sets `key` to `value`.
@@ -72,10 +78,9 @@ public final class Keyspace: Sendable {
         try key.withBytes { (key) throws(ApusError) in try deleteBytes(key, durability: durability) }
     }
 
-    /// See `Engine.commitAlone`. The database, which the keyspace holds, keeps the engine alive: no reference is counted.
     @inline(__always)
     private func commitAlone(_ entry: SingleEntry, durability: Durability?) throws(ApusError) -> Bool {
-        try Unmanaged.passUnretained(engine).withBorrowed { (engine) throws(ApusError) in
+        try withEngine { (engine) throws(ApusError) in
             try engine.commitAlone(entry, in: tree, durability: durability ?? engine.options.durability)
         }
     }

@@ -33,7 +33,7 @@ struct KeyspaceReader: Sendable {
         let pin = engine.epochs.pin()
         defer { engine.epochs.unpin(pin) }
         var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
-        let resolution = try lookup.resolve(in: view, now: { time })
+        let resolution = try lookup.resolve(in: view, at: time)
         try engine.present(resolution, body)
     }
 
@@ -41,7 +41,7 @@ struct KeyspaceReader: Sendable {
         let pin = engine.epochs.pin()
         defer { engine.epochs.unpin(pin) }
         var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
-        if case .absent = try lookup.resolve(in: view, now: { time }) { return false }
+        if case .absent = try lookup.resolve(in: view, at: time) { return false }
         return true
     }
 
