@@ -28,6 +28,16 @@ struct Tuning: Sendable {
     /// Manifest size at which it is written anew.
     var manifestByteCount: UInt64 = 256 << 10
 
+    /// Every new version of a keyspace is verified before it becomes durable (see Verify/Invariants.swift). It costs
+    /// reading all of it: in a build with APUS_CHECKS=1 always, else where a test wants it.
+    var checksVersions: Bool = {
+        #if APUS_CHECKS
+        true
+        #else
+        false
+        #endif
+    }()
+
     private let memoryBudget: Int
 
     /// What the engine uses for a memory budget. An active memtable and two sealed ones take at most 9/16 of it; the
