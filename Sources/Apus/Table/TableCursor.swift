@@ -45,6 +45,15 @@ final class TableCursor: EntryCursor {
 
     // MARK: - Positioning
 
+    override func rest() {
+        isValid = false
+        leafBlock?.release()
+        leafBlock = nil
+        partition = -1
+        leaveBlock()
+        source.rest()
+    }
+
     override func seekToFirst() throws(ApusError) {
         isValid = false
         let open = try opened()
