@@ -53,3 +53,21 @@ struct Tuning: Sendable {
         Swift.max(memoryBudget / 4, memoryBudget - memtables - memoryBudget / 16)
     }
 }
+
+extension Options {
+    /// Sizes at which a megabyte goes through as many log segments, manifests, tables and levels as gigabytes do
+    /// otherwise: for tools of this package that test the engine from outside.
+    package mutating func makeSmall() {
+        var small = Tuning(memoryBudget: memoryBudget)
+        small.writeBufferByteCount = 64 << 10
+        small.blockByteCount = 1 << 10
+        small.levels.ratio = 4
+        small.levels.baseByteCount = 256 << 10
+        small.levels.tableByteCount = 64 << 10
+        small.leastWastedSeeks = 50
+        small.logSegmentByteCount = 128 << 10
+        small.logByteCount = 512 << 10
+        small.manifestByteCount = 4 << 10
+        tuning = small
+    }
+}
