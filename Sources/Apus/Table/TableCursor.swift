@@ -153,7 +153,8 @@ final class TableCursor: EntryCursor {
         let head = block!.head(node: node)
         keyBytes.storeBytes(of: head.bigEndian, toByteOffset: prefixCount, as: UInt64.self)
         if entry.suffixCount > 0 {
-            (keyBytes + (prefixCount &+ 8)).copyMemory(from: entry.suffix, byteCount: entry.suffixCount)
+            (keyBytes + (prefixCount &+ 8)).copyBytes(
+                from: UnsafeRawBufferPointer(start: entry.suffix, count: entry.suffixCount))
         }
         key = UnsafeRawBufferPointer(start: keyBytes, count: prefixCount &+ entry.restCount)
         trailer = entry.trailer
