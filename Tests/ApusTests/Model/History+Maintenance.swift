@@ -125,6 +125,8 @@ extension History {
         // From here on the steps before, and what ran beside them, decide nothing.
         random = TestRandom(seed: seed)
         note("the end")
+        isEnding = true
+        if isFaulty { try recoverFromFailure() }
         try compareAll("at the end")
         for pinned in snapshots { try check(pinned) }
         machine.scheduler.runAll()
