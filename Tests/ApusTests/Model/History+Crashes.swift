@@ -104,7 +104,7 @@ extension History {
             machine.disk.removeFaults()
             if restart(isPowerLossAllowed: true) { required = Swift.min(required, durableSequence) }
         }
-        try adopt(required: required, wasClean: wasClean, wasInterrupted: wasInterrupted)
+        try adopt(required: required, wasClean: wasClean, wasInterrupted: wasInterrupted, wasFailing: isFailing)
         note("open at \(lastSequence)")
         try compareAll("after opening")
         isFaulty = isFailing
@@ -113,7 +113,9 @@ extension History {
 
     // MARK: What must be there
 
-    private func adopt(required: UInt64, wasClean: Bool, wasInterrupted: Bool) throws {
+    /// - Parameter wasFailing: calls failed, or might have. An opening that runs out of space makes room and begins anew,
+    ///   and to its second attempt the clean close is history.
+    private func adopt(required: UInt64, wasClean: Bool, wasInterrupted: Bool, wasFailing: Bool) throws {
         let sequence = database.engine.visibleSequence.rawValue
         try adoptKeyspaces()
         for commit in commitsUnderWay where commit.isLogged && sequence >= commit.last {
@@ -132,7 +134,7 @@ extension History {
         for keyspace in keyspaces {
             if keyspace.isEphemeral {
                 let isEmpty = try keyspace.handle.entries().isEmpty
-                if isEmpty && (!wasClean || wasInterrupted) { keyspace.truncate(to: 0) }
+                if isEmpty && (!wasClean || wasInterrupted || wasFailing) { keyspace.truncate(to: 0) }
             } else {
                 keyspace.truncate(to: cut)
             }
