@@ -18,6 +18,8 @@ struct Peer {
     var condition: String
     var header: String
     var debianPackage: String
+    /// The library is `lib<library>`.
+    var library: String
     /// A folder with `include` and `lib` of another build, measured in place of the system's.
     var folder: String?
 
@@ -30,6 +32,7 @@ let peers = [
         condition: "PEER_ROCKSDB",
         header: "rocksdb/c.h",
         debianPackage: "librocksdb-dev",
+        library: "rocksdb",
         folder: Context.environment["ROCKSDB_LIBRARY_PATH"]
     ),
     Peer(
@@ -37,16 +40,24 @@ let peers = [
         condition: "PEER_LEVELDB",
         header: "leveldb/c.h",
         debianPackage: "libleveldb-dev",
+        library: "leveldb",
         folder: Context.environment["LEVELDB_LIBRARY_PATH"]
     ),
-    Peer(module: "CLMDB", condition: "PEER_LMDB", header: "lmdb.h", debianPackage: "liblmdb-dev"),
+    Peer(module: "CLMDB", condition: "PEER_LMDB", header: "lmdb.h", debianPackage: "liblmdb-dev", library: "lmdb"),
     Peer(
         module: "CWiredTiger",
         condition: "PEER_WIREDTIGER",
         header: "wiredtiger.h",
-        debianPackage: "libwiredtiger-dev"
+        debianPackage: "libwiredtiger-dev",
+        library: "wiredtiger"
     ),
-    Peer(module: "CSQLite", condition: "PEER_SQLITE", header: "sqlite3.h", debianPackage: "libsqlite3-dev"),
+    Peer(
+        module: "CSQLite",
+        condition: "PEER_SQLITE",
+        header: "sqlite3.h",
+        debianPackage: "libsqlite3-dev",
+        library: "sqlite3"
+    ),
 ].filter(\.isPresent)
 
 /// `-Ounchecked` and the like stay out on purpose: Apus is measured as people build it.
@@ -58,10 +69,14 @@ var benchSettings = swiftSettings + peers.map { .define($0.condition) }
 var benchLinkerSettings: [LinkerSetting] = []
 
 for peer in peers {
-    guard let folder = peer.folder else { continue }
+    guard let folder = peer.folder else {
+        benchLinkerSettings.append(.linkedLibrary(peer.library))
+        continue
+    }
     benchSettings += [.define("\(peer.condition)_OWN_BUILD"), .unsafeFlags(["-Xcc", "-I\(folder)/include"])]
+    // By its file: a search path of ours would come after the system's, which pkg-config puts in front.
     benchLinkerSettings.append(
-        .unsafeFlags(["-L\(folder)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(folder)/lib"])
+        .unsafeFlags(["\(folder)/lib/lib\(peer.library).so", "-Xlinker", "-rpath", "-Xlinker", "\(folder)/lib"])
     )
 }
 

@@ -13,12 +13,14 @@ public final class Keyspace: Sendable {
 
     public var name: String { tree.name }
 
+    /// That of the database, which keeps it alive: not counted, so that a lookup counts no references.
+    unowned(unsafe) let engine: Engine
+
     init(database: Database, tree: Tree) {
         self.database = database
         self.tree = tree
+        engine = database.engine
     }
-
-    var engine: Engine { database.engine }
 
     /// Throws `closed` if the database is closed or the keyspace dropped.
     @inline(__always)

@@ -36,6 +36,14 @@ class EntryCursor {
     /// - Precondition: `isValid`.
     func previous() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }
 
+    /// True if the entry before the current one is known to have another key; false if it has the same, or if finding out
+    /// costs more than a look beside the current entry.
+    /// - Precondition: `isValid`.
+    func precedingKeyDiffers() -> Bool { false }
+    /// The same of the entry after the current one.
+    /// - Precondition: `isValid`.
+    func followingKeyDiffers() -> Bool { false }
+
     /// Stands nowhere from now on, and lets go of what it need not hold until it is positioned again.
     func rest() { isValid = false }
 

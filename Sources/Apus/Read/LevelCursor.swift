@@ -81,6 +81,9 @@ final class LevelCursor: EntryCursor {
         if !stands { try settleBackward() }
     }
 
+    override func precedingKeyDiffers() -> Bool { borrowed!._withUnsafeGuaranteedRef { $0.precedingKeyDiffers() } }
+    override func followingKeyDiffers() -> Bool { borrowed!._withUnsafeGuaranteedRef { $0.followingKeyDiffers() } }
+
     private func open(_ newIndex: Int) throws(ApusError) {
         if newIndex == index, current != nil { return }
         index = newIndex

@@ -99,6 +99,28 @@ final class MergingCursor: EntryCursor {
         replay()
     }
 
+    override func precedingKeyDiffers() -> Bool {
+        !isForward && sources[winner]._withUnsafeGuaranteedRef { $0.precedingKeyDiffers() } && rivalsDiffer()
+    }
+
+    override func followingKeyDiffers() -> Bool {
+        isForward && sources[winner]._withUnsafeGuaranteedRef { $0.followingKeyDiffers() } && rivalsDiffer()
+    }
+
+    /// True if no other source stands on the current key. The next one of them has lost to the winner directly, so its
+    /// match lies on the winner's way to the root.
+    private func rivalsDiffer() -> Bool {
+        var node = (winner &+ count) / 2
+        while node >= 1 {
+            let differs = sources[matches[node].source]._withUnsafeGuaranteedRef { rival in
+                !rival.isValid || !equalBytes(rival.key, key)
+            }
+            if !differs { return false }
+            node /= 2
+        }
+        return true
+    }
+
     /// Leaves the current entry in the other direction: the other sources stand on the wrong side of it.
     private func turn(forward: Bool) throws(ApusError) {
         let current = owners[winner]

@@ -3,11 +3,13 @@
 // Below it lies a cursor over internal entries, several per key: versions newer than the snapshot, the version that
 // counts, older ones. Forward, the first version that is not too new decides, and the rest of the key is skipped.
 // Backward, the versions come oldest first, so each visible one replaces what was known until the key changes; what
-// must outlive the move is copied into buffers that are reused. Where a key has many versions the cursor seeks.
+// must outlive the move is copied into buffers that are reused. Where a key has many versions the cursor seeks, and where
+// it plainly has one, which is most of the time at rest, nothing is copied in either direction.
 //
 // Where the source stands relative to the current key:
 //
-//   onEntry    on a version of it                 (forward; the key and a plain value are views into the source)
+//   alone      on its only version                (the key and a plain value are views into the source)
+//   onEntry    on a version of it                 (forward; views as well)
 //   after      on the next key, or at the end     (forward, after a merge chain that ran to the end of the key)
 //   before     on the previous key, or at the end (backward)
 //   elsewhere  anywhere                           (backward, after a key with many versions)
@@ -19,7 +21,7 @@ import ApusIO
 /// Views of key and value stay valid until the next move. After an error the cursor is not valid until it seeks.
 /// A forward step allocates nothing unless the value is merged or separated, and only when the value is asked for.
 final class VisibleCursor {
-    private enum Place { case onEntry, after, before, elsewhere }
+    private enum Place { case alone, onEntry, after, before, elsewhere }
     /// After so many steps over hidden entries, a seek is cheaper than more steps.
     private static let patience = 8
 
@@ -119,9 +121,14 @@ final class VisibleCursor {
     /// - Precondition: `isValid`.
     func next() throws(ApusError) {
         precondition(isValid)
+        if place == .alone || place == .onEntry && source.followingKeyDiffers() {
+            leave()
+            try source.next()
+            return try findForward(skippingSavedKey: false)
+        }
         leave(keeping: key)
         switch place {
-        case .onEntry:
+        case .alone, .onEntry:
             try source.next()
             try findForward(skippingSavedKey: true)
         case .after:
@@ -135,9 +142,13 @@ final class VisibleCursor {
     /// - Precondition: `isValid`.
     func previous() throws(ApusError) {
         precondition(isValid)
-        if place == .before {
+        switch place {
+        case .before:
             leave()
-        } else {
+        case .alone:
+            leave()
+            try source.previous()
+        case .onEntry, .after, .elsewhere:
             leave(keeping: key)
             try source.seekBefore(savedKey.bytes, .first)
         }
@@ -224,6 +235,7 @@ final class VisibleCursor {
                 continue
             }
             covered = 0
+            if source.trailer.kind == .value { return standOnValue(.onEntry) }
             if try resolveFromNewest() {
                 isValid = true
                 return
@@ -300,6 +312,7 @@ final class VisibleCursor {
     private func findBackward() throws(ApusError) {
         while source.isValid {
             if hasLower && compareBytes(source.key, lower.bytes) < 0 { return }
+            if standOnOnlyVersion() { return }
             savedKey.assign(source.key)
             key = savedKey.bytes
             if try resolveFromOldest() {
@@ -308,6 +321,28 @@ final class VisibleCursor {
             }
             if place == .elsewhere { try source.seekBefore(savedKey.bytes, .first) }
         }
+    }
+
+    /// The source stands on the oldest version of a key. If that is plainly its only one, and a value to be shown, stands
+    /// on it and copies nothing; false if there is more to it.
+    @inline(__always)
+    private func standOnOnlyVersion() -> Bool {
+        guard source.trailer.kind == .value, source.trailer.sequence <= snapshot, source.precedingKeyDiffers(),
+            cover.newest(covering: source.key) == .zero
+        else { return false }
+        standOnValue(.alone)
+        return true
+    }
+
+    /// The source stands on a plain value that is the answer.
+    @inline(__always)
+    private func standOnValue(_ place: Place) {
+        current.clear()
+        current.endChain(source.payload, expiresAt: 0)
+        expiresAt = 0
+        key = source.key
+        self.place = place
+        isValid = true
     }
 
     /// The source stands on the oldest version of `savedKey`. Works out what the key is, with the source moving to

@@ -20,9 +20,12 @@ final class TableCursor: EntryCursor {
     /// The data block, once more, and its shape.
     @exclusivity(unchecked) private var block: Block?
     @exclusivity(unchecked) private var order = EytzingerOrder(count: 1)
+    @exclusivity(unchecked) private var heads = UnsafeRawPointer(bitPattern: 8)!
     @exclusivity(unchecked) private var entryCount = 0
     @exclusivity(unchecked) private var prefixCount = 0
     @exclusivity(unchecked) private var rank = 0
+    /// The head of the current entry, as the block has it.
+    @exclusivity(unchecked) private var head: UInt64 = 0
     /// Where the entry after the current one starts.
     @exclusivity(unchecked) private var nextEntry = UnsafeRawPointer(bitPattern: 1)!
 
@@ -124,6 +127,16 @@ final class TableCursor: EntryCursor {
         }
     }
 
+    // Heads are of the same place in keys that share all before it: entries with different ones have different keys.
+
+    override func precedingKeyDiffers() -> Bool {
+        rank > 0 && Block.head(heads, node: order.node(rank: rank &- 1)) != head
+    }
+
+    override func followingKeyDiffers() -> Bool {
+        rank &+ 1 < entryCount && Block.head(heads, node: order.node(rank: rank &+ 1)) != head
+    }
+
     /// True if `key` is this cursor's current key, which a search would overwrite.
     private func isOwn(_ key: UnsafeRawBufferPointer) -> Bool {
         guard let start = key.baseAddress else { return false }
@@ -150,7 +163,7 @@ final class TableCursor: EntryCursor {
     private func show(_ entry: Block.Entry, node: Int) {
         let needed = prefixCount &+ 8 &+ entry.suffixCount
         if needed > keyCapacity { growKey(to: needed) }
-        let head = block!.head(node: node)
+        head = Block.head(heads, node: node)
         keyBytes.storeBytes(of: head.bigEndian, toByteOffset: prefixCount, as: UInt64.self)
         if entry.suffixCount > 0 {
             (keyBytes + (prefixCount &+ 8)).copyBytes(
@@ -234,6 +247,7 @@ final class TableCursor: EntryCursor {
         let block = Block(validated: entered.bytes)
         self.block = block
         order = block.order
+        heads = block.heads
         entryCount = block.entryCount
         prefixCount = block.prefixCount
         if prefixCount + 8 > keyCapacity { growKey(to: prefixCount + 8) }

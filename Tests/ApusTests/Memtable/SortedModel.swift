@@ -103,6 +103,8 @@ final class ModelCursor: EntryCursor {
     }
     override func next() { stand(index + 1) }
     override func previous() { stand(index - 1) }
+    override func precedingKeyDiffers() -> Bool { model.entry(index - 1)?.key != model.entry(index)?.key }
+    override func followingKeyDiffers() -> Bool { model.entry(index + 1)?.key != model.entry(index)?.key }
 
     private var copy: UnsafeMutableRawBufferPointer?
 

@@ -82,6 +82,19 @@ import Testing
             }
             let expected = model.entry(index)
             if ModelEntry(cursor) != expected { try #require(ModelEntry(cursor) == expected, place) }
+            if let expected { requireTruth(cursor, expected, model, index, place) }
+        }
+    }
+
+    /// What a cursor says of the neighbours of its entry may be less than the truth, but never more.
+    private static func requireTruth(
+        _ cursor: EntryCursor, _ entry: ModelEntry, _ model: SortedModel, _ index: Int, _ place: Comment
+    ) {
+        if cursor.precedingKeyDiffers() && model.entry(index - 1)?.key == entry.key {
+            Issue.record("the entry before has the same key, \(place)")
+        }
+        if cursor.followingKeyDiffers() && model.entry(index + 1)?.key == entry.key {
+            Issue.record("the entry after has the same key, \(place)")
         }
     }
 

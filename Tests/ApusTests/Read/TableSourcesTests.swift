@@ -45,6 +45,31 @@ import Testing
         try database.close()
     }
 
+    @Test("among keys with one version each, every entry inside a block is known to stand alone")
+    func neighbours() throws {
+        let (database, keyspace) = try filled()
+        let sources = TableSources(version(keyspace))
+        for cursor in sources.cursors + [MergingCursor(TableSources(version(keyspace)).cursors)] {
+            var (entries, before, after) = (0, 0, 0)
+            try cursor.seekToFirst()
+            while cursor.isValid {
+                entries += 1
+                if cursor.followingKeyDiffers() { after += 1 }
+                #expect(!(cursor is MergingCursor) || !cursor.precedingKeyDiffers())
+                try cursor.next()
+            }
+            try cursor.seekToLast()
+            while cursor.isValid {
+                if cursor.precedingKeyDiffers() { before += 1 }
+                try cursor.previous()
+            }
+            // Keys in several tables, and the ends of blocks of five or six entries, are the exceptions.
+            #expect(before > entries / 2 && before < entries, "\(type(of: cursor))")
+            #expect(after > entries / 2 && after < entries, "\(type(of: cursor))")
+        }
+        try database.close()
+    }
+
     @Test("two cursors at once have sources of their own")
     func several() throws {
         let (database, keyspace) = try filled()

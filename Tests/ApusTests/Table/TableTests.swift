@@ -95,6 +95,13 @@ import Testing
             for _ in 0..<Int.random(in: 0...12, using: &random) {
                 #expect(cursor.current == (entries.indices.contains(index) ? entries[index] : nil))
                 guard cursor.isValid else { break }
+                // What it says of the neighbours may be less than the truth, but never more.
+                if cursor.precedingKeyDiffers() {
+                    #expect(index == 0 || entries[index - 1].key != entries[index].key)
+                }
+                if cursor.followingKeyDiffers() {
+                    #expect(index == entries.count - 1 || entries[index + 1].key != entries[index].key)
+                }
                 if Bool.random(using: &random) {
                     try cursor.next()
                     index += 1

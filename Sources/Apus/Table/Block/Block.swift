@@ -42,14 +42,18 @@ struct Block {
         UnsafeRawBufferPointer(start: base + BlockFormat.headerByteCount, count: prefixCount)
     }
     @inline(__always)
-    private var heads: UnsafeRawPointer { base + BlockFormat.headsOffset(prefixCount: prefixCount) }
+    var heads: UnsafeRawPointer { base + BlockFormat.headsOffset(prefixCount: prefixCount) }
     @inline(__always)
     var entriesStart: UnsafeRawPointer { heads + entryCount &* (hasWideOffsets ? 12 : 10) }
     @inline(__always)
     var order: EytzingerOrder { EytzingerOrder(count: entryCount) }
 
     @inline(__always)
-    func head(node: Int) -> UInt64 {
+    func head(node: Int) -> UInt64 { Self.head(heads, node: node) }
+
+    /// For cursors, which keep where the heads of their block are.
+    @inline(__always)
+    static func head(_ heads: UnsafeRawPointer, node: Int) -> UInt64 {
         UInt64(littleEndian: heads.load(fromByteOffset: (node &- 1) &* 8, as: UInt64.self))
     }
 
