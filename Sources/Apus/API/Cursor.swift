@@ -117,7 +117,6 @@ public final class Cursor {
     }
 
     private func checkOpen() throws(ApusError) {
-        try reader.engine.checkOpen()
-        if reader.tree.isDropped { throw ApusError(.closed, "keyspace \"\(reader.tree.name)\" was dropped") }
+        try reader.keyspace.checkOpen()
     }
 }

@@ -187,9 +187,13 @@ extension Keyspace {
         return try withEngine { (engine) throws(ApusError) in try engine.contains(key, in: tree) }
     }
 
+    /// A reader of this moment. It needs no snapshot: the view it holds keeps everything it may see. The view is loaded
+    /// before the sequence number, as by `Engine.withLatestValue`.
     func reader() throws(ApusError) -> KeyspaceReader {
         try checkOpen()
-        return engine.reader(tree)
+        let view = tree.retainedView()
+        return KeyspaceReader(
+            keyspace: self, view: view, snapshot: engine.visibleSequence, time: engine.clock.now())
     }
 }
 

@@ -13,26 +13,27 @@ public final class Keyspace: Sendable {
 
     public var name: String { tree.name }
 
-    /// That of the database, which keeps it alive: not counted, so that a lookup counts no references.
-    unowned(unsafe) let engine: Engine
+    /// That of the database, which keeps it alive: most calls borrow it, and count no reference.
+    private let borrowedEngine: Unmanaged<Engine>
+    var engine: Engine { borrowedEngine.takeUnretainedValue() }
 
     init(database: Database, tree: Tree) {
         self.database = database
         self.tree = tree
-        engine = database.engine
+        borrowedEngine = Unmanaged.passUnretained(database.engine)
     }
 
     /// Throws `closed` if the database is closed or the keyspace dropped.
     @inline(__always)
     func checkOpen() throws(ApusError) {
-        try engine.checkOpen()
+        try withEngine { (engine) throws(ApusError) in try engine.checkOpen() }
         if tree.isDropped { throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped") }
     }
 
     /// Calls `body` with the engine, which the database keeps alive, and the keyspace that: no reference is counted.
     @inline(__always)
     func withEngine<Result>(_ body: (Engine) throws(ApusError) -> Result) throws(ApusError) -> Result {
-        try Unmanaged.passUnretained(engine).withBorrowed(body)
+        try borrowedEngine.withBorrowed(body)
     }
 
     // MARK: Writing one entry

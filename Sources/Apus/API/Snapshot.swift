@@ -68,7 +68,6 @@ public final class Snapshot: Sendable {
         try database.check(keyspace)
         if isReleased.load(ordering: .acquiring) { throw ApusError(.closed, "the snapshot was released") }
         return KeyspaceReader(
-            engine: database.engine, tree: keyspace.tree, view: keyspace.tree.retainedView(), snapshot: pin.sequence,
-            time: pin.time)
+            keyspace: keyspace, view: keyspace.tree.retainedView(), snapshot: pin.sequence, time: pin.time)
     }
 }

@@ -176,8 +176,8 @@ public final class Transaction {
 
     private func reader(_ keyspace: Keyspace) throws(ApusError) -> KeyspaceReader {
         KeyspaceReader(
-            engine: database.engine, tree: keyspace.tree, view: keyspace.tree.retainedView(),
-            snapshot: snapshot.pin.sequence, time: snapshot.pin.time)
+            keyspace: keyspace, view: keyspace.tree.retainedView(), snapshot: snapshot.pin.sequence,
+            time: snapshot.pin.time)
     }
 
     /// The transaction's own writes, readable; nil if it wrote nothing to the keyspace.

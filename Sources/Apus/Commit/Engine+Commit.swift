@@ -279,14 +279,13 @@ extension Engine {
 
     private func scheduleSync() {
         committer.isSyncScheduled = true
-        environment.scheduler.run(.commit, after: options.syncInterval.wholeNanoseconds) { [weak self] in
-            guard let self else { return }
-            self.pipeline.enqueue(
+        environment.scheduler.run(.commit, after: options.syncInterval.wholeNanoseconds) { [link] in
+            link.engine?.pipeline.enqueue(
                 CommitRequest(
-                    .exclusive { [weak self] () throws(ApusError) in
-                        guard let self else { return }
-                        self.committer.isSyncScheduled = false
-                        try self.synchronizeExclusively()
+                    .exclusive { () throws(ApusError) in
+                        guard let engine = link.engine else { return }
+                        engine.committer.isSyncScheduled = false
+                        try engine.synchronizeExclusively()
                     }, completion: { _ in }))
         }
     }
@@ -311,11 +310,11 @@ extension Engine {
 
     private func scheduleLogPreparation() {
         guard !counters.isPreparingLog.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        environment.scheduler.run(.flush) { [weak self] in
-            guard let self else { return }
+        environment.scheduler.run(.flush) { [link] in
+            guard let engine = link.engine else { return }
             // A failure here is met again, and reported, by the commit that needs the segment.
-            try? self.committer.log?.prepareNext()
-            self.counters.isPreparingLog.store(false, ordering: .releasing)
+            try? engine.committer.log?.prepareNext()
+            engine.counters.isPreparingLog.store(false, ordering: .releasing)
         }
     }
 }

@@ -15,7 +15,7 @@ extension Engine {
             return Swift.max(0, count)
         }
         for _ in 0..<jobs {
-            environment.scheduler.run(.compaction) { [weak self] in self?.runCompactions() }
+            environment.scheduler.run(.compaction) { [link] in link.engine?.runCompactions() }
         }
     }
 

@@ -38,8 +38,8 @@ extension Engine {
         return CompactionEnvironment(
             fileSystem: environment.fileSystem, nextFileNumber: { numbers.take() },
             path: { $0.path(in: directory) },
-            isCancelled: { [weak self] in
-                cancellable && self?.isClosing.load(ordering: .relaxed) != false
+            isCancelled: { [link] in
+                cancellable && link.engine?.isClosing.load(ordering: .relaxed) != false
             })
     }
 }

@@ -13,7 +13,7 @@ extension Engine {
         guard !options.isReadOnly, !isUpkeepScheduled.load(ordering: .relaxed) else { return }
         guard structure.withLock({ !$0.isClosing && $0.trees.values.contains(where: \.hasDeadlines) }) else { return }
         if isUpkeepScheduled.exchange(true, ordering: .relaxed) { return }
-        environment.scheduler.run(.maintenance, after: Self.upkeepInterval) { [weak self] in self?.performUpkeep() }
+        environment.scheduler.run(.maintenance, after: Self.upkeepInterval) { [link] in link.engine?.performUpkeep() }
     }
 
     private func performUpkeep() {
@@ -21,7 +21,7 @@ extension Engine {
         // Only the commit leader may seal.
         pipeline.enqueue(
             CommitRequest(
-                .exclusive { [weak self] () throws(ApusError) in self?.sealExpired() }, completion: { _ in }))
+                .exclusive { [link] () throws(ApusError) in link.engine?.sealExpired() }, completion: { _ in }))
         scheduleCompaction()
         scheduleUpkeep()
     }

@@ -16,6 +16,7 @@ extension Engine {
             if ownsScheduler { environment.scheduler.shutDown() }
             letGo()
             releaseLock()
+            link.cut()
         }
         guard !options.isReadOnly else { return }
         // From here on commits are refused; those in the queue are answered first.

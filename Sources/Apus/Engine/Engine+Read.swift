@@ -1,4 +1,4 @@
-// Reading: the latest value of a key, snapshots, and the readers behind cursors and scans.
+// Reading: the latest value of a key, and the moments that readers may look at.
 
 import ApusIO
 import Synchronization
@@ -41,12 +41,6 @@ extension Engine {
         case .merged(let value, _): try value.withBytes(body)
         case .separated(let reference, _): try blobs.value(of: reference).withBytes(body)
         }
-    }
-
-    /// A reader of `tree` at this moment. It needs no snapshot: the view it holds keeps everything it may see.
-    func reader(_ tree: Tree) -> KeyspaceReader {
-        let view = tree.retainedView()
-        return KeyspaceReader(engine: self, tree: tree, view: view, snapshot: visibleSequence, time: clock.now())
     }
 
     /// Registers a snapshot of the newest visible state. With the structure lock held, so that a compaction that

@@ -43,6 +43,7 @@ final class Engine: Sendable {
     private let lock: Monitor<(any FileLock)?>
 
     let ownsScheduler: Bool
+    let link: EngineLink
     let tableContext: TableContext
 
     /// An engine without keyspaces, log position or manifest; `OpenDatabase` fills them in.
@@ -80,7 +81,8 @@ final class Engine: Sendable {
             }
             return engine.process(group)
         }
-        link.engine = self
+        self.link = link
+        link.connect(self)
     }
 
     deinit {
@@ -123,11 +125,27 @@ final class Engine: Sendable {
     }
 }
 
-/// The way back to the engine for parts that it owns, without a reference cycle.
-///
-/// Invariant behind `@unchecked Sendable`: set once, at the end of `Engine.init`, before any of those parts is used.
-final class EngineLink: @unchecked Sendable {
-    fileprivate(set) weak var engine: Engine?
+/// The way back to the engine for parts that it owns and for jobs that may come too late. A cycle while the database is
+/// open, cut when it is closed or could not be opened. Not a weak reference: an object that has one pays for it at every
+/// reference counted from then on, and readers count some.
+final class EngineLink: Sendable {
+    private let target = Monitor<Engine?>(nil)
+
+    /// nil once the database is closed.
+    var engine: Engine? { target.withLock { $0 } }
+
+    fileprivate func connect(_ engine: Engine) {
+        target.withLock { $0 = engine }
+    }
+
+    func cut() {
+        // Whatever goes with the engine goes after the lock.
+        let engine = target.withLock { engine in
+            defer { engine = nil }
+            return engine
+        }
+        withExtendedLifetime(engine) {}
+    }
 }
 
 /// What is decided before there is an engine.

@@ -14,7 +14,7 @@ extension Engine {
             return true
         }
         guard isNeeded else { return }
-        environment.scheduler.run(.flush) { [weak self] in self?.runFlushes() }
+        environment.scheduler.run(.flush) { [link] in link.engine?.runFlushes() }
     }
 
     /// Tries background work again that has paused.
@@ -114,7 +114,7 @@ extension Engine {
             logger.warning("background work pauses", metadata: ["reason": "\(error)"])
             structure.withLock { $0.pauseError = error }
             emit(.error(error))
-            environment.scheduler.run(.maintenance, after: 1_000_000_000) { [weak self] in self?.scheduleRetry() }
+            environment.scheduler.run(.maintenance, after: 1_000_000_000) { [link] in link.engine?.scheduleRetry() }
         case .corruption where id != nil, .unsupportedFormat where id != nil, .io where id != nil && !isFinal:
             logger.error("compaction stopped", metadata: ["reason": "\(error)"])
             structure.withLock { $0.trees[id!]?.compactionError = error }
@@ -132,10 +132,10 @@ extension Engine {
     private func scheduleLogRelease() {
         pipeline.enqueue(
             CommitRequest(
-                .exclusive { [weak self] () throws(ApusError) in
-                    guard let self, let log = self.committer.log else { return }
-                    guard log.release(through: self.oldestUnflushed()) else { return }
-                    self.environment.scheduler.run(.maintenance) { [weak self] in self?.retireLogSegments() }
+                .exclusive { [link] () throws(ApusError) in
+                    guard let engine = link.engine, let log = engine.committer.log else { return }
+                    guard log.release(through: engine.oldestUnflushed()) else { return }
+                    engine.environment.scheduler.run(.maintenance) { link.engine?.retireLogSegments() }
                 }, completion: { _ in }))
     }
 

@@ -5,12 +5,14 @@ import ApusIO
 
 /// Reads a tree at a fixed moment. Holds the view strongly, so that it stays readable whatever happens meanwhile.
 struct KeyspaceReader: Sendable {
-    let engine: Engine
-    let tree: Tree
+    let keyspace: Keyspace
     let view: ReadView
     let snapshot: SequenceNumber
     /// What counts as expired: at or before this time, ms since 1970.
     let time: UInt64
+
+    var engine: Engine { keyspace.engine }
+    var tree: Tree { keyspace.tree }
 
     func get(_ keys: [some ByteRepresentable]) throws(ApusError) -> [[UInt8]?] {
         var values: [[UInt8]?] = []
@@ -126,7 +128,7 @@ struct KeyspaceReader: Sendable {
     ) -> VisibleCursor {
         VisibleCursor(
             source: source, rangeDeletions: rangeDeletions, snapshot: sequence, now: time, lower: range.lower,
-            upper: range.upper, mergeOperator: tree.mergeOperator, blobs: tree.blobs, view: view)
+            upper: range.upper, context: tree, view: view)
     }
 
     private struct Sources {

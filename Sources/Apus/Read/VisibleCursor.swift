@@ -38,8 +38,7 @@ final class VisibleCursor {
     private let lower: OwnedBytes
     private let hasUpper: Bool
     private let upper: OwnedBytes
-    private let mergeOperator: (any MergeOperator)?
-    private let blobs: (any BlobSource)?
+    private let context: any ValueContext
     /// Kept because the files of separated values live as long as the view that refers to them.
     private let view: ReadView?
 
@@ -55,6 +54,7 @@ final class VisibleCursor {
     ///   - rangeDeletions: those of all sources; their order does not matter.
     ///   - now: the time, in milliseconds since 1970, against which expiry is judged.
     ///   - upper: exclusive.
+    ///   - context: the keyspace.
     ///   - view: what the sources were taken from.
     init(
         source: EntryCursor,
@@ -63,8 +63,7 @@ final class VisibleCursor {
         now: UInt64,
         lower: [UInt8]?,
         upper: [UInt8]?,
-        mergeOperator: (any MergeOperator)?,
-        blobs: (any BlobSource)?,
+        context: any ValueContext,
         view: ReadView? = nil
     ) {
         self.view = view
@@ -75,8 +74,7 @@ final class VisibleCursor {
         self.lower = OwnedBytes(lower ?? [])
         hasUpper = upper != nil
         self.upper = OwnedBytes(upper ?? [])
-        self.mergeOperator = mergeOperator
-        self.blobs = blobs
+        self.context = context
         cover = RangeDeletionCover(rangeDeletions, snapshot: snapshot)
     }
 
@@ -174,7 +172,7 @@ final class VisibleCursor {
     /// - Precondition: `isValid`.
     func value() throws(ApusError) -> UnsafeRawBufferPointer {
         precondition(isValid)
-        return try current.bytes(key: key, mergeOperator, blobs)
+        return try current.bytes(key: key, in: context)
     }
 
     @inline(__always)

@@ -2,6 +2,14 @@
 
 import ApusIO
 
+/// A keyspace, as far as its values need it that are not stored in one piece. Asked only when there are such values.
+protocol ValueContext: AnyObject {
+    var mergeOperator: (any MergeOperator)? { get }
+    var blobs: any BlobSource { get }
+}
+
+extension Tree: ValueContext {}
+
 /// The newest value of a key and the merge operands above it. Plain values are views; values that must be fetched
 /// from a blob file or merged are built when first asked for, into a buffer that is reused.
 struct VisibleValue: ~Copyable {
@@ -75,21 +83,16 @@ struct VisibleValue: ~Copyable {
     /// The value, valid until the next change.
     /// - Precondition: there is one.
     mutating func bytes(
-        key: UnsafeRawBufferPointer,
-        _ mergeOperator: (any MergeOperator)?,
-        _ blobs: (any BlobSource)?
+        key: UnsafeRawBufferPointer, in context: any ValueContext
     ) throws(ApusError) -> UnsafeRawBufferPointer {
         if isBuilt { return built.bytes }
         if chain.isEmpty, case .value(let bytes, _) = base { return bytes }
         if case .separated(let reference, let expiry) = base, chain.isEmpty || chain.needsBase(expiresAt: expiry) {
-            guard let blobs else {
-                throw ApusError(.corruption, "key \(printable(key)) has a separated value, but there are no blob files")
-            }
-            let fetched = try blobs.value(of: reference)
+            let fetched = try context.blobs.value(of: reference)
             fetched.withUnsafeBytes { built.assign($0) }
         }
         if !chain.isEmpty {
-            let merged = try chain.resolve(base: chainBase, key: key, operator: mergeOperator).value
+            let merged = try chain.resolve(base: chainBase, key: key, operator: context.mergeOperator).value
             merged.withUnsafeBytes { built.assign($0) }
         }
         isBuilt = true

@@ -94,9 +94,14 @@ struct OpenDatabase {
             }
             opening = OpenDatabase(
                 directory, options, environment, lock, ownsScheduler: ownsScheduler, content: recovered)
-            try opening.recover()
         }
-        try opening.adopt()
+        do throws(ApusError) {
+            try opening.recover()
+            try opening.adopt()
+        } catch {
+            opening.engine.link.cut()
+            throw error
+        }
         return opening.engine
     }
 

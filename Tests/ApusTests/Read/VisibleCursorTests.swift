@@ -136,6 +136,16 @@ import Testing
         }
     }
 
+    final class TestContext: ValueContext {
+        let mergeOperator: (any MergeOperator)?
+        let blobs: any BlobSource
+
+        init(mergeOperator: (any MergeOperator)? = nil, blobs: TestBlobs = TestBlobs()) {
+            self.mergeOperator = mergeOperator
+            self.blobs = blobs
+        }
+    }
+
     static func current(_ cursor: VisibleCursor) throws -> Visible? {
         guard cursor.isValid else { return nil }
         let value = Array(try cursor.value())
@@ -174,8 +184,7 @@ import Testing
                 now: now,
                 lower: lower,
                 upper: upper,
-                mergeOperator: .append,
-                blobs: history.blobs
+                context: TestContext(mergeOperator: .append, blobs: history.blobs)
             )
             try Self.walkEverything(cursor, expected, "seed \(seed) reader \(reader)")
             try Self.walkAnyhow(cursor, expected, family, &random, "seed \(seed) reader \(reader)")
@@ -267,8 +276,7 @@ import Testing
             now: 0,
             lower: nil,
             upper: nil,
-            mergeOperator: nil,
-            blobs: nil
+            context: TestContext()
         )
     }
 
@@ -341,8 +349,7 @@ import Testing
             now: 0,
             lower: nil,
             upper: nil,
-            mergeOperator: nil,
-            blobs: nil
+            context: TestContext()
         )
         let expected =
             (old.filter { compareArrays($0.key, deletion.start) < 0 || compareArrays($0.key, deletion.end) >= 0 } + new)

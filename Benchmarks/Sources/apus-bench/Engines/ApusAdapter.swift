@@ -56,6 +56,8 @@ final class ApusSession: EngineSession {
     /// Used again for every call, like the key arrays of other interfaces.
     private var wanted: [UnsafeRawBufferPointer] = []
     private var cursor: Cursor?
+    /// The same; nil together.
+    private var borrowed: Unmanaged<Cursor>?
     private var direction = ScanDirection.forward
 
     init(database: Database, keyspace: Keyspace) {
@@ -101,41 +103,56 @@ final class ApusSession: EngineSession {
 
     func openCursor(_ direction: ScanDirection) throws {
         self.direction = direction
-        cursor = try keyspace.makeCursor()
+        let cursor = try keyspace.makeCursor()
+        self.cursor = cursor
+        borrowed = Unmanaged.passUnretained(cursor)
     }
 
     func seek(_ key: UnsafeRawBufferPointer) throws -> Bool {
-        guard let cursor else { return false }
-        try cursor.seek(key)
-        return cursor.isValid
+        try withCursor { cursor in
+            try cursor.seek(key)
+            return cursor.isValid
+        }
     }
 
     func seekToStart() throws -> Bool {
-        guard let cursor else { return false }
-        switch direction {
-        case .forward: try cursor.seekToFirst()
-        case .backward: try cursor.seekToLast()
+        try withCursor { cursor in
+            switch direction {
+            case .forward: try cursor.seekToFirst()
+            case .backward: try cursor.seekToLast()
+            }
+            return cursor.isValid
         }
-        return cursor.isValid
     }
 
     func advance() throws -> Bool {
-        guard let cursor else { return false }
-        switch direction {
-        case .forward: try cursor.next()
-        case .backward: try cursor.previous()
+        try withCursor { cursor in
+            switch direction {
+            case .forward: try cursor.next()
+            case .backward: try cursor.previous()
+            }
+            return cursor.isValid
         }
-        return cursor.isValid
     }
 
     func withEntry(_ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws {
-        try cursor?.withEntry { key, value in
-            key.withUnsafeBytes { key in value.withUnsafeBytes { value in visit(key, value) } }
+        try withCursor { cursor in
+            try cursor.withEntry { key, value in
+                key.withUnsafeBytes { key in value.withUnsafeBytes { value in visit(key, value) } }
+            }
         }
     }
 
     func closeCursor() {
+        borrowed = nil
         cursor = nil
+    }
+
+    /// As with a cursor in a local variable, no call counts a reference.
+    @inline(__always)
+    private func withCursor<Result>(_ body: (Cursor) throws -> Result) throws -> Result {
+        guard let borrowed else { throw BenchmarkError("no cursor is open") }
+        return try borrowed._withUnsafeGuaranteedRef(body)
     }
 }
 
