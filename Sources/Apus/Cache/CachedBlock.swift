@@ -1,7 +1,7 @@
 // One block in memory: raw bytes behind a small header, so that a lookup that finds its block cached follows one
 // pointer and touches no reference count.
 //
-//   reference count: u32 │ frequency: u8 │ queue: u8 │ 0: u16 │ bytes: u64 │ slot: pointer │ newer, older: pointers
+//   reference count: u32 │ frequency: u8 │ queue: u8 │ memory class: u16 │ bytes: u64 │ slot: pointer │ newer, older: pointers
 //   │ 0: u64 │ the block's bytes (its own 16-byte header completes the first cache line) │ 8 bytes of padding
 
 import CApusCPU
@@ -28,14 +28,13 @@ struct CachedBlock: Equatable, @unchecked Sendable {
 
     /// A block of undefined bytes, with one reference that belongs to the caller.
     static func allocate(byteCount: Int) -> CachedBlock {
-        let address = UnsafeMutableRawPointer.allocate(
-            byteCount: headerByteCount + byteCount + paddingByteCount,
-            alignment: 64
-        )
+        let (address, memoryClass) = BlockMemory.shared.allocate(
+            byteCount: headerByteCount + byteCount + paddingByteCount)
         address.initializeMemory(as: UInt64.self, repeating: 0, count: headerByteCount / 8)
         (address + (headerByteCount + byteCount)).storeBytes(of: 0, as: UInt64.self)
         let block = CachedBlock(address: address)
         block.references.pointee.store(1, ordering: .relaxed)
+        block.memoryClass = memoryClass
         block.byteCount = byteCount
         return block
     }
@@ -45,8 +44,12 @@ struct CachedBlock: Equatable, @unchecked Sendable {
     @inline(__always)
     var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: bytes, count: byteCount) }
 
-    /// What the block costs in memory, the allocator's own header included.
-    var chargedByteCount: Int { (byteCount + Self.headerByteCount + Self.paddingByteCount + 16 + 15) & ~15 }
+    /// What the block costs in memory: its cell, or what the system's allocator takes, its own header included.
+    var chargedByteCount: Int {
+        memoryClass == BlockMemory.system
+            ? (byteCount + Self.headerByteCount + Self.paddingByteCount + 16 + 15) & ~15
+            : BlockMemory.cellByteCount(memoryClass)
+    }
 
     /// - Precondition: somebody else holds a reference, or the cache does and the caller is pinned.
     func retain() {
@@ -55,7 +58,7 @@ struct CachedBlock: Equatable, @unchecked Sendable {
 
     func release() {
         let rest = references.pointee.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
-        if rest == 0 { address.deallocate() }
+        if rest == 0 { BlockMemory.shared.deallocate(address, memoryClass) }
     }
 
     /// Notes a use. Saturates at 3, so a hot block's header is soon only read.
@@ -85,6 +88,11 @@ struct CachedBlock: Equatable, @unchecked Sendable {
     var queue: UInt8 {
         get { address.load(fromByteOffset: 5, as: UInt8.self) }
         nonmutating set { address.storeBytes(of: newValue, toByteOffset: 5, as: UInt8.self) }
+    }
+    /// Where the allocation came from.
+    private var memoryClass: BlockMemory.Class {
+        get { address.load(fromByteOffset: 6, as: BlockMemory.Class.self) }
+        nonmutating set { address.storeBytes(of: newValue, toByteOffset: 6, as: BlockMemory.Class.self) }
     }
     private(set) var byteCount: Int {
         get { address.load(fromByteOffset: 8, as: Int.self) }

@@ -57,14 +57,8 @@ final class VisibleCursor {
     ///   - context: the keyspace.
     ///   - view: what the sources were taken from.
     init(
-        source: EntryCursor,
-        rangeDeletions: [RangeDeletions],
-        snapshot: SequenceNumber,
-        now: UInt64,
-        lower: [UInt8]?,
-        upper: [UInt8]?,
-        context: any ValueContext,
-        view: ReadView? = nil
+        source: EntryCursor, rangeDeletions: [RangeDeletions], snapshot: SequenceNumber, now: UInt64,
+        lower: [UInt8]?, upper: [UInt8]?, context: any ValueContext, view: ReadView? = nil
     ) {
         self.view = view
         self.source = source
