@@ -10,6 +10,12 @@ func monotonicNanoseconds() -> UInt64 {
     return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
 }
 
+/// Returns at once if the time has passed.
+func sleep(untilNanoseconds time: UInt64) {
+    var until = timespec(tv_sec: Int(time / 1_000_000_000), tv_nsec: Int(time % 1_000_000_000))
+    while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nil) == EINTR {}
+}
+
 enum ProcessCounters {
     /// User and system time of all threads.
     static var cpuSeconds: Double {

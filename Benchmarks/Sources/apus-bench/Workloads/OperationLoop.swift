@@ -8,7 +8,7 @@ final class Worker<Session: EngineSession>: @unchecked Sendable {
     enum Role {
         /// Does its share of the operations, which are measured.
         case measured
-        /// Overwrites random entries until the measured threads are done.
+        /// Overwrites random entries, so many a second, until the measured threads are done.
         case writer
     }
 

@@ -45,7 +45,8 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
         case .seekrandom: "opens a cursor, seeks a random key, reads the \(Self.entriesAfterSeek) entries after it"
         case .readseq: "reads all entries in order; latencies are means of \(Self.scanLap) entries"
         case .readreverse: "reads all entries backwards; latencies are means of \(Self.scanLap) entries"
-        case .readwhilewriting: "readrandom beside one more thread that overwrites at full speed"
+        case .readwhilewriting:
+            "readrandom beside one more thread that overwrites \(Self.writerBytesPerSecond >> 20) MiB a second"
         case .ycsbA, .ycsbB, .ycsbC, .ycsbD, .ycsbE, .ycsbF: mix?.summary ?? ""
         case .open: "opens a full database that was closed cleanly, and gets one entry; \(Self.openings) times"
         case .recovery: "opens a database whose process was killed with 64 MiB in the log, and gets one entry"
@@ -58,6 +59,9 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     static let entriesAfterSeek = 10
     static let sustainedFactor = 10
     static let openings = 5
+    /// Of the writer in readwhilewriting. At full speed it would have the faster engine write more beside its readers.
+    static let writerBytesPerSecond = 2 << 20
+    static let writerBurst = 20
     /// Keys and values in the log that `recovery` starts from.
     static let recoveredByteCount = 64 << 20
     /// A step of a scan can cost less than reading the clock, so scans read it once for this many.

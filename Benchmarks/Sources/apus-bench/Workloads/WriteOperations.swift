@@ -21,13 +21,20 @@ extension Worker {
         var random = plan.random(of: thread)
         var position = 0
         var count = 0
-        latencies.start()
+        let entryByteCount = KeyBuffer.byteCount + plan.valueByteCount
+        let nanosecondsEach = 1e9 * Double(entryByteCount) / Double(WorkloadKind.writerBytesPerSecond)
+        let start = monotonicNanoseconds()
         while !countdown.isOver {
-            try session.put(key.set(random.next(below: plan.entries)), plan.values.next(&position))
-            latencies.lap()
-            count += 1
+            // Some at a time, since a thread cannot sleep for as short as one takes.
+            for _ in 0..<WorkloadKind.writerBurst {
+                latencies.start()
+                try session.put(key.set(random.next(below: plan.entries)), plan.values.next(&position))
+                latencies.lap()
+                count += 1
+            }
+            sleep(untilNanoseconds: start + UInt64(Double(count) * nanosecondsEach))
         }
-        finish(count, bytesEach: KeyBuffer.byteCount + plan.valueByteCount)
+        finish(count, bytesEach: entryByteCount)
     }
 
     @inline(__always)
