@@ -69,7 +69,9 @@ extension CollectionKind {
     /// The type that verifies collections of the kind; nil if there is none.
     var verifiableType: (any VerifiableCollection.Type)? {
         switch self {
-        case .blobs, .sessions, .documents, .vectors: nil
+        case .blobs: BlobCollection.self
+        case .sessions: SessionCollection.self
+        case .documents, .vectors: nil
         }
     }
 }
