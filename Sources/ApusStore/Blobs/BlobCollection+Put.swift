@@ -13,7 +13,7 @@ extension BlobCollection {
     @discardableResult
     public func put(_ content: some ByteRepresentable, durability: Durability? = nil) throws -> BlobID {
         try content.withBytes { bytes in
-            if bytes.count <= Self.largestWhole {
+            if bytes.count <= largestWhole {
                 let id = BlobID(of: bytes)
                 // A blob whose grace period has just begun needs no commit.
                 if let record = try record(of: id, in: store), !needsNewTime(record, at: store.time) { return id }
@@ -31,7 +31,7 @@ extension BlobCollection {
     public func put(_ content: some ByteRepresentable, in transaction: StoreTransaction) throws -> BlobID {
         try content.withBytes { bytes in
             let id = BlobID(of: bytes)
-            if bytes.count <= Self.largestWhole {
+            if bytes.count <= largestWhole {
                 try putWhole(bytes, id, in: transaction)
                 return id
             }

@@ -155,7 +155,7 @@ extension BlobCollection {
     func whole(_ id: BlobID, in reader: some StoreReader) throws -> [UInt8]? {
         try reader.withValue(for: id, in: content) { stored in
             try stored.withBytes { stored in
-                guard let byteCount = ContentCodec.contentByteCount(of: stored, limit: Self.largestWhole) else {
+                guard let byteCount = ContentCodec.contentByteCount(of: stored, limit: largestWhole) else {
                     throw damaged(id, "its content is damaged")
                 }
                 return try [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in

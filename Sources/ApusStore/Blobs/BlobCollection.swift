@@ -48,7 +48,7 @@ public final class BlobCollection: StoreCollection, Sendable {
 
     static let format = 1
     /// Larger contents are cut into chunks.
-    static let largestWhole = 64 << 10
+    var largestWhole: Int { chunker.normal }
 
     init(
         _ name: CollectionName, seed: UInt64, gracePeriod: Duration, chunker: ContentChunker = .standard,

@@ -26,12 +26,12 @@ public final class BlobWriter {
     private var hasPages = false
 
     /// Enough for a page after the longest beginning of a chunk that the page before has left.
-    private static let largestBuffer = ChunkedPut.pageByteCount + BlobPage.largestChunk
+    private var largestBuffer: Int { collection.chunker.pageByteCount + collection.chunker.maximum }
 
     init(in collection: BlobCollection) {
         self.collection = collection
         put = ChunkedPut(in: collection)
-        buffer = .allocate(byteCount: BlobCollection.largestWhole, alignment: 16)
+        buffer = .allocate(byteCount: collection.largestWhole, alignment: 16)
     }
 
     deinit {
@@ -59,7 +59,7 @@ public final class BlobWriter {
     public func finish(durability: Durability? = nil) throws -> BlobID {
         try begin()
         let rest = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
-        if !hasPages && filled <= BlobCollection.largestWhole {
+        if !hasPages && filled <= collection.largestWhole {
             return try collection.put(rest, durability: durability)
         }
         return try put.finish(rest, hashed: hashed, durability: durability)
@@ -77,7 +77,7 @@ public final class BlobWriter {
     func fill(_ body: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Int {
         try begin()
         if filled == buffer.count {
-            if buffer.count < Self.largestBuffer { grow() } else { try storePage() }
+            if buffer.count < largestBuffer { grow() } else { try storePage() }
         }
         let count = try body(UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
         filled += count
@@ -98,7 +98,7 @@ public final class BlobWriter {
     /// Small contents are frequent, and should not pay for a large buffer.
     private func grow() {
         let larger = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: buffer.count < 1 << 20 ? 1 << 20 : Self.largestBuffer, alignment: 16)
+            byteCount: min(16 * buffer.count, largestBuffer), alignment: 16)
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<filled]))
         buffer.deallocate()
         buffer = larger

@@ -44,8 +44,13 @@ struct ChunkAddress: Hashable, Sendable, ByteRepresentable, CustomStringConverti
 /// one address.
 struct ChunkFingerprint: Sendable {
     private let seed: UInt64
+    /// What is left of the words of an address: everything, unless a test wants contents to share addresses.
+    private let mask: UInt64
 
-    init(seed: UInt64) { self.seed = seed }
+    init(seed: UInt64, mask: UInt64 = .max) {
+        self.seed = seed
+        self.mask = mask
+    }
 
     /// Four lanes of folded multiplications over stripes of 64 bytes (the construction of Wang Yi's wyhash).
     func address(of bytes: UnsafeRawBufferPointer) -> ChunkAddress {
@@ -81,7 +86,8 @@ struct ChunkFingerprint: Sendable {
         let left = Self.fold(a ^ count ^ 0x4B33_A62E_D433_D4A3, b ^ 0x4D5A_2DA5_1DE1_AA47)
         let right = Self.fold(c ^ 0xAAAA_5555_96A3_C1D9, d ^ 0xC3A5_C85C_97CB_3127)
         return ChunkAddress(
-            high: Self.fold(left ^ 0x9AE1_6A3B_2F90_404F, right ^ seed), low: Self.fold(left &+ right, count ^ d &+ b))
+            high: Self.fold(left ^ 0x9AE1_6A3B_2F90_404F, right ^ seed) & mask,
+            low: Self.fold(left &+ right, count ^ d &+ b) & mask)
     }
 
     @inline(__always)

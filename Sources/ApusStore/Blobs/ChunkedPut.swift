@@ -19,9 +19,6 @@ final class ChunkedPut {
     /// Bytes that are in pages already.
     private var offset: UInt64 = 0
 
-    /// Content of one commit.
-    static let pageByteCount = 4 << 20
-
     init(in collection: BlobCollection) {
         self.collection = collection
         hash = HashLane(collection.store.database.environment.scheduler)
@@ -38,7 +35,7 @@ final class ChunkedPut {
         var start = 0
         var hashed = 0
         while true {
-            let end = min(start + Self.pageByteCount, bytes.count)
+            let end = min(start + collection.chunker.pageByteCount, bytes.count)
             let window = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
             if end == bytes.count { return try finish(window, hashed: hashed - start, durability: durability) }
             start += try append(window, hashed: hashed - start)
@@ -100,19 +97,19 @@ final class ChunkedPut {
     /// The number of the list, taken if there is none yet.
     private func begin() throws -> UInt64 {
         if let list { return list }
-        var taken: [UInt64] = []
-        // Known to be active before anybody can see the mark.
+        var tried: Set<UInt64> = []
+        defer { collection.activeLists.withLock { $0.subtract(tried) } }
         let list = try collection.store.transaction(durability: .relaxed) { transaction in
             let list = try collection.freeList(in: transaction)
+            // Known to be active before anybody can see the mark.
             collection.activeLists.withLock { _ = $0.insert(list) }
-            taken.append(list)
+            tried.insert(list)
             var mark: [UInt8] = []
             mark.appendLittleEndian(transaction.time)
             transaction.put(BlobIndexKey.mark(list), mark, in: collection.index)
             return list
         }
-        let others = taken.filter { $0 != list }
-        collection.activeLists.withLock { $0.subtract(others) }
+        tried.remove(list)
         self.list = list
         return list
     }

@@ -22,6 +22,9 @@ struct ContentChunker: Sendable {
     /// The same after `normal`: two bits fewer.
     private let frequentBound: UInt64
 
+    /// As much content as one commit takes.
+    var pageByteCount: Int { 64 * normal }
+
     static let standard = ContentChunker(minimum: 16 << 10, normalBits: 16, maximum: 256 << 10)
 
     init(minimum: Int, normalBits: Int, maximum: Int) {

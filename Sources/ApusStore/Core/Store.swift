@@ -44,6 +44,11 @@ public final class Store: Sendable {
         try Store(Database.open(at: directory, options: options, environment: environment))
     }
 
+    /// Whether a store has been put on the database.
+    public static func isPresent(in database: Database) -> Bool {
+        database.keyspaceNames.contains(Catalogue.keyspaceName)
+    }
+
     /// Closes the database: everything written is durable then. Later calls throw `closed`. Idempotent.
     public func close() throws(ApusError) {
         try database.close()
