@@ -31,12 +31,13 @@ extension SessionCollection {
                 .invalidArgument, "a cached value must last longer than no time at all",
                 collection: collectionName.description, key: key)
         }
+        let cacheKey = try cacheKey(id, key)
         // The record is read, so that the end of the session at the same moment is a conflict.
         guard try activity(of: id, in: transaction) != nil, try record(of: id, in: transaction) != nil else {
             return false
         }
         let expires = transaction.time + lifetime.wholeMilliseconds
-        transaction.put(try cacheKey(id, key), value, in: entries, expiry: .at(milliseconds: expires))
+        transaction.put(cacheKey, value, in: entries, expiry: .at(milliseconds: expires))
         return true
     }
 

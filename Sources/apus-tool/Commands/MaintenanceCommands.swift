@@ -112,7 +112,8 @@ struct VerifyCommand: ParsableCommand {
         }
         lines += report.leftovers.map { "leftover  \($0): the next open for writing removes it" }
         lines += report.foreignNames.map { "foreign  \(displayed($0.utf8)): not a file of the database" }
-        lines += report.problems.map { "damaged  \($0)" } + storeProblems.map { "damaged  \(displayed($0.description.utf8))" }
+        lines += report.problems.map { "damaged  \($0)" }
+        lines += storeProblems.map { "damaged  \(displayed($0.description.utf8))" }
         let problemCount = report.problems.count + storeProblems.count
         return lines + [problemCount == 0 ? "sound" : "not sound: \(counted(problemCount, "problem"))"]
     }
