@@ -68,7 +68,7 @@ let package = Package(
         .executableTarget(
             name: "apus-tool",
             dependencies: [
-                "Apus", "ApusIO",
+                "Apus", "ApusIO", "ApusStore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -26,21 +26,27 @@ extension BlobCollection {
         contentsOf pieces: Pieces, durability: Durability? = nil, isolation: isolated (any Actor)? = #isolation
     ) async throws -> BlobID where Pieces.Element: ByteRepresentable {
         let writer = SharedWriter(makeWriter())
-        // Small pieces are gathered: a change of threads for each would cost more than storing it.
-        var gathered: [UInt8] = []
-        for try await piece in pieces {
-            piece.withBytes { gathered.append(contentsOf: $0) }
-            guard gathered.count >= Self.gatheredByteCount else { continue }
+        do {
+            // Small pieces are gathered: a change of threads for each would cost more than storing it.
+            var gathered: [UInt8] = []
+            for try await piece in pieces {
+                piece.withBytes { gathered.append(contentsOf: $0) }
+                guard gathered.count >= Self.gatheredByteCount else { continue }
+                try Task.checkCancellation()
+                let bytes = gathered
+                gathered = []
+                try await store.onWorker { try writer.writer.write(bytes) }
+            }
             try Task.checkCancellation()
-            let bytes = gathered
-            gathered = []
-            try await store.onWorker { try writer.writer.write(bytes) }
-        }
-        try Task.checkCancellation()
-        let rest = gathered
-        return try await store.onWorker {
-            try writer.writer.write(rest)
-            return try writer.writer.finish(durability: durability)
+            let rest = gathered
+            return try await store.onWorker {
+                try writer.writer.write(rest)
+                return try writer.writer.finish(durability: durability)
+            }
+        } catch {
+            // At once, and not when the last thread lets go of the writer.
+            writer.writer.cancel()
+            throw error
         }
     }
 
