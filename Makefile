@@ -32,6 +32,7 @@ demo: build ## Imports real data, is killed, recovers, verifies, exports, compar
 
 test: setup ## Builds without warnings, lints, runs every test
 	$(STRICT) $(SWIFT) build --build-tests
+	@SWIFT="$(SWIFT)" Fuzz/check
 	@$(MAKE) --no-print-directory lint
 	$(STRICT) $(RUN) $(SWIFT) test --skip-build
 

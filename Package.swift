@@ -10,7 +10,7 @@ import PackageDescription
 let strict = Context.environment["APUS_STRICT"] == "1"
 /// `DOCC=1` adds the documentation plugin, which nobody needs in order to build.
 let documentation = Context.environment["DOCC"] == "1"
-/// `APUS_CHECKS=1` compiles in the expensive invariant checks (see Verify/Invariants.swift).
+/// `APUS_CHECKS=1` turns on the expensive invariant checks for every database (see Verify/Invariants.swift).
 let expensiveChecks = Context.environment["APUS_CHECKS"] == "1"
 
 let package = Package(

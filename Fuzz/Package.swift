@@ -25,8 +25,7 @@ let package = Package(
                 .product(name: "ApusIO", package: "ApusDB"),
                 .product(name: "ApusSimulation", package: "ApusDB"),
             ],
-            // Linked folders: the model of the tests, and the readers of the command.
-            exclude: ["Shared/Model/ModelTests.swift"],
+            // `Shared` is linked: the model of the tests, and the readers of the command. `Fuzz/check` compiles all of it.
             swiftSettings: settings,
             // gold gives up on the debug information of sanitizers.
             linkerSettings: [.unsafeFlags(["-use-ld=lld"], .when(platforms: [.linux]))]

@@ -80,14 +80,15 @@ final class MappedWindow: @unchecked Sendable {
     }
 
     /// Whether space that was reserved in the file can be relied on, and a page of it become writable without asking
-    /// for more: true of file systems that overwrite in place, not of those that write every change elsewhere.
+    /// for more: true of file systems that overwrite in place, not of those that write every change elsewhere, or do so
+    /// where a copy of the file shares its blocks, as XFS does.
     static func isReliable(_ descriptor: Descriptor) -> Bool {
         #if os(Linux)
         var information = statfs()
         guard fstatfs(descriptor, &information) == 0 else { return false }
         let type = UInt32(truncatingIfNeeded: Int(information.f_type))
-        // ext4 (and its ancestors), XFS, tmpfs.
-        return [0xEF53, 0x5846_5342, 0x0102_1994].contains(type)
+        // ext4 (and its ancestors), tmpfs.
+        return [0xEF53, 0x0102_1994].contains(type)
         #else
         return false
         #endif

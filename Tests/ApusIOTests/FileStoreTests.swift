@@ -1,5 +1,5 @@
 // Storing into a file through a mapped window: the same bytes in the same places as writing, wherever windows begin and
-// end, also across syncs, and a plain write where nothing can be mapped.
+// end, also across syncs, and a plain write where nothing can be mapped, or not any more.
 
 import Testing
 
@@ -82,6 +82,64 @@ import Testing
         #expect(throws: IOError.self) { try store(bytes(10, 1), in: reader, at: 0) }
         #expect(try content(of: reader).allSatisfy { $0 == 0 })
         try reader.close()
+    }
+
+    /// Somebody cuts the file while it is being stored into: pages that were there before a sync cannot be had again after
+    /// it. Nothing of what is stored from then on may be missing, before the cut and behind it.
+    @Test(arguments: [0, 1, 4096, 70_000, 300_001], [1, 90_000])
+    func whatCannotBeMappedAnyMoreIsWritten(_ cut: Int, _ first: Int) throws {
+        let directory = try TemporaryDirectory()
+        let fileSystem = POSIXFileSystem()
+        let path = directory.path + "/log"
+        let file = try fileSystem.open(path, .create)
+        defer { try? file.close() }
+        try file.allocate(1 << 20)
+        var expected = bytes(first, 1)
+        try store(expected, in: file, at: 0)
+        let other = try fileSystem.open(path, .update)
+        try other.truncate(to: UInt64(cut))
+        try other.close()
+        let kept = min(cut, expected.count)
+        expected.replaceSubrange(kept..., with: [UInt8](repeating: 0, count: expected.count - kept))
+        for number in 2..<60 {
+            // The window is made ready again only after a sync; without one nobody may cut.
+            if number % 7 == 2 { try file.synchronize() }
+            let piece = bytes(number * 211, number)
+            try store(piece, in: file, at: expected.count)
+            expected += piece
+        }
+        #expect(expected.count > 350_000)
+        #expect(try content(of: file).prefix(expected.count) == expected[...])
+        try file.synchronize()
+        try file.close()
+        let again = try fileSystem.open(path, .read)
+        defer { try? again.close() }
+        #expect(try content(of: again).prefix(expected.count) == expected[...])
+    }
+
+    /// A descriptor that may write and not read can be written to, but no page of it can be mapped.
+    @Test func whereTheSystemRefusesAMappingBytesAreWritten() throws {
+        let directory = try TemporaryDirectory()
+        let fileSystem = POSIXFileSystem()
+        let path = directory.path + "/log"
+        let empty = try fileSystem.open(path, .create)
+        try empty.allocate(1 << 20)
+        try empty.close()
+        let descriptor = try Syscalls.open(path, 1)  // O_WRONLY
+        try #require(MappedWindow(descriptor, at: 0, fileByteCount: 1 << 20) == nil)
+        let file = POSIXFile(adopting: descriptor, path: path)
+        var expected: [UInt8] = []
+        for number in 1..<40 {
+            let piece = bytes(number * 100, number)
+            try store(piece, in: file, at: expected.count)
+            expected += piece
+            if number % 9 == 0 { try file.synchronize() }
+        }
+        try file.close()
+        let reader = try fileSystem.open(path, .read)
+        defer { try? reader.close() }
+        let found = try content(of: reader)
+        #expect(found.count == 1 << 20 && found.prefix(expected.count) == expected[...])
     }
 
     #if os(Linux)

@@ -107,7 +107,8 @@ import Testing
     @Test func commitsThatNobodyBeganAreFound() throws {
         let scene = try Scene(killed: false)
         #expect(scene.count >= 2)
-        let lie = scene.lines.filter { !$0.hasPrefix("durable 0 ") && !$0.hasPrefix("relaxed 0 ") }
+        let prefixes = ["durable 0 ", "relaxed 0 ", "single 0 ", "single-durable 0 "]
+        let lie = scene.lines.filter { line in !prefixes.contains { line.hasPrefix($0) } }
         let result = try scene.verdict(lie)
         #expect(result.code == 1 && result.text.contains("were begun"), "\(result.text)")
     }
@@ -119,6 +120,8 @@ import Testing
             (["put", "w", "-k", "lists", "t01/position", "12345678"], "not \""),
             (["delete", "w", "-k", "blobs", "t02/position"], "is not there"),
             (["delete", "w", "-k", "control", "total"], "total is not there"),
+            (["put", "w", "-k", "singles", "t00/single/3", "x"], "what thread 0 wrote between its"),
+            (["put", "w", "-k", "singles", "t99", "x"], "entries that nobody wrote"),
             (["put", "w", "-k", "control", "account/1", "12345678"], "account/1 is"),
         ] {
             try FileManager.default.copyItem(
@@ -137,7 +140,8 @@ import Testing
     @Test func acknowledgmentsThatMakeNoSenseProveNothing() throws {
         let scene = try Scene(killed: false)
         for lie in [
-            scene.lines + ["durable 0"], scene.lines + ["durable 77 1"], Array(scene.lines.dropFirst()),
+            scene.lines + ["durable 0"], scene.lines + ["single 0 \(scene.count + 1)"],
+            scene.lines + ["durable 77 1"], Array(scene.lines.dropFirst()),
             scene.lines + ["workload 1 10 4"], scene.lines + ["relaxed 0 \(scene.count + 5)"], scene.lines + [""],
         ] {
             let result = try scene.verdict(lie)
@@ -154,6 +158,41 @@ import Testing
             #expect(result.code == Int32(code), "\(text) \(result.text) \(result.errors)")
             try? FileManager.default.removeItem(atPath: tool.directory.path + "/none")
         }
+    }
+
+    @Test func aLostSingleWriteIsFound() {
+        let workload = TortureWorkload(seed: 9, threads: 2)
+        // The first commit of thread 1 that is followed by a single write which makes a difference.
+        let count = (2...200).first { workload.singles(1, after: $0) != workload.singles(1, after: $0 - 1) }!
+        let others = workload.singles(0, after: 40)
+        func mistakes(_ own: [Entry], isAcknowledged: Bool) -> [String] {
+            TortureVerifier.singleMistakes(others + own, workload, positions: [40, count]) { _ in isAcknowledged }
+        }
+        let (all, earlier) = (workload.singles(1, after: count), workload.singles(1, after: count - 1))
+        #expect(mistakes(all, isAcknowledged: true).isEmpty && mistakes(all, isAcknowledged: false).isEmpty)
+        #expect(mistakes(earlier, isAcknowledged: false).isEmpty)
+        #expect(mistakes(earlier, isAcknowledged: true).count == 1)
+        // A commit of the thread follows, so the write before it cannot be missing.
+        let later = (count + 1...400).first { workload.singles(1, after: $0) != all }!
+        let found = TortureVerifier.singleMistakes(others + earlier, workload, positions: [40, later + 1]) { _ in
+            false
+        }
+        #expect(found.count == 1)
+    }
+
+    @Test func acknowledgedSingleWritesAreRemembered() throws {
+        var state = AcknowledgmentState(.process)
+        for line in ["workload 1 9 2", "found 0 0", "found 1 0", "durable 1 1", "single 1 1"] {
+            try state.apply(Acknowledgment(line)!)
+        }
+        #expect(state.requiresSingle(1, after: 1) && !state.requiresSingle(0, after: 1))
+        var power = AcknowledgmentState(.power)
+        // A summary says the same as the lines that it stands for.
+        for acknowledgment in state.summary { try power.apply(Acknowledgment(acknowledgment.line)!) }
+        #expect(power.summary == state.summary && !power.requiresSingle(1, after: 1))
+        try power.apply(Acknowledgment("single-durable 1 1")!)
+        #expect(power.requiresSingle(1, after: 1) && power.summary.last?.line == "single-durable 1 1")
+        #expect(throws: (any Error).self) { try power.apply(.single(thread: 1, count: 2, isDurable: false)) }
     }
 
     // MARK: What is written

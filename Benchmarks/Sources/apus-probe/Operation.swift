@@ -13,6 +13,7 @@ enum Operation: String, CaseIterable {
     case getAbsent = "get_absent"
     case getArray = "get_array"
     case next
+    case previous
     case seek
     case commit
 
@@ -24,6 +25,7 @@ enum Operation: String, CaseIterable {
         case .getAbsent: "a key that lies between those that are there"
         case .getArray: "the value as an array, from a cached block"
         case .next: "a cursor's step"
+        case .previous: "a cursor's step back"
         case .seek: "a cursor made, sought and dropped"
         case .commit: "a batch of \(ProbedDatabase.batchEntryCount) puts"
         }
@@ -108,6 +110,12 @@ final class ProbedDatabase {
             let cursor = try keyspace.makeCursor()
             return PreparedOperation(operation) { _ in
                 if cursor.isValid { try cursor.next() } else { try cursor.seekToFirst() }
+            }
+        case .previous:
+            try fillTable()
+            let cursor = try keyspace.makeCursor()
+            return PreparedOperation(operation) { _ in
+                if cursor.isValid { try cursor.previous() } else { try cursor.seekToLast() }
             }
         }
     }

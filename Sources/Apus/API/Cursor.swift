@@ -17,13 +17,21 @@ import ApusIO
 public final class Cursor {
     private let reader: KeyspaceReader
     private let visible: VisibleCursor
+    /// What the version lends, and has back when the cursor goes.
+    private let tables: TableSources?
     /// Sorted runs of tables that every seek looks into besides the first.
     private let extraRunCount: Int
 
-    init(reader: KeyspaceReader, visible: VisibleCursor, extraRunCount: Int = 0) {
+    init(reader: KeyspaceReader, visible: VisibleCursor, tables: TableSources?, extraRunCount: Int) {
         self.reader = reader
         self.visible = visible
+        self.tables = tables
         self.extraRunCount = extraRunCount
+    }
+
+    deinit {
+        // `visible` goes with this object, and never touches its sources again.
+        if let tables { reader.view.version.spareSources.giveBack(tables) }
     }
 
     /// Whether the cursor stands on an entry. False before the first seek and after running off either end.

@@ -178,13 +178,13 @@ extension Keyspace {
         _ key: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void
     ) throws(ApusError) {
         try checkOpen()
-        try engine.withLatestValue(of: key, in: tree, body)
+        try withEngine { (engine) throws(ApusError) in try engine.withLatestValue(of: key, in: tree, body) }
     }
 
     @usableFromInline
     func containsBytes(_ key: UnsafeRawBufferPointer) throws(ApusError) -> Bool {
         try checkOpen()
-        return try engine.contains(key, in: tree)
+        return try withEngine { (engine) throws(ApusError) in try engine.contains(key, in: tree) }
     }
 
     func reader() throws(ApusError) -> KeyspaceReader {

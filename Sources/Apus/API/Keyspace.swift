@@ -27,6 +27,12 @@ public final class Keyspace: Sendable {
         if tree.isDropped { throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped") }
     }
 
+    /// Calls `body` with the engine, which the database keeps alive, and the keyspace that: no reference is counted.
+    @inline(__always)
+    func withEngine<Result>(_ body: (Engine) throws(ApusError) -> Result) throws(ApusError) -> Result {
+        try Unmanaged.passUnretained(engine).withBorrowed(body)
+    }
+
     // MARK: Writing one entry
 
     /// Sets `key` to `value`.
@@ -57,7 +63,7 @@ public final class Keyspace: Sendable {
             tree.expiryTime(expiry) == 0
         {
             let entry = SingleEntry(kind: .value, keyspace: tree.id, key: key, payload: value)
-            if try engine.commitAlone(entry, in: tree, durability: durability ?? engine.options.durability) { return }
+            if try commitAlone(entry, durability: durability) { return }
         }
         var batch = WriteBatch()
         batch.putBytes(key, value, in: self, expiry: expiry)
@@ -72,12 +78,19 @@ public final class Keyspace: Sendable {
         try key.withBytes { (key) throws(ApusError) in try deleteBytes(key, durability: durability) }
     }
 
+    @inline(__always)
+    private func commitAlone(_ entry: SingleEntry, durability: Durability?) throws(ApusError) -> Bool {
+        try withEngine { (engine) throws(ApusError) in
+            try engine.commitAlone(entry, in: tree, durability: durability ?? engine.options.durability)
+        }
+    }
+
     @usableFromInline
     func deleteBytes(_ key: UnsafeRawBufferPointer, durability: Durability?) throws(ApusError) {
         if Limits.keyByteCount.contains(key.count) {
             let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
             let entry = SingleEntry(kind: .deletion, keyspace: tree.id, key: key, payload: nothing)
-            if try engine.commitAlone(entry, in: tree, durability: durability ?? engine.options.durability) { return }
+            if try commitAlone(entry, durability: durability) { return }
         }
         var batch = WriteBatch()
         batch.deleteBytes(key, in: self)

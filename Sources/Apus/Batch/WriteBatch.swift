@@ -12,9 +12,9 @@ import ApusIO
 /// Limits are checked as changes are added; the first violation is kept, further changes are ignored, and the commit
 /// throws it: nothing of the batch is written then. Later changes of a batch win over earlier ones of the same key.
 public struct WriteBatch: Sendable {
-    private(set) var encoded: [UInt8] = [0, 0, 0, 0]
+    private(set) var encoded = BatchBytes()
     /// Number of changes.
-    public private(set) var count = 0
+    public var count: Int { encoded.entryCount }
     /// The keyspaces concerned, each once.
     private(set) var trees: [Tree] = []
     /// The first change that was refused: an empty or oversize key, an oversize value, a reversed range.
@@ -98,19 +98,19 @@ extension WriteBatch {
         guard check(key), check(value: value) else { return }
         let expiresAt = keyspace.tree.expiryTime(expiry)
         if expiresAt == 0 {
-            append(.value, keyspace.tree, key, payloadByteCount: value.count)
+            append(.value, keyspace.tree, key, payloadByteCount: value.count).copyBytes(from: value)
         } else {
-            append(.expiringValue, keyspace.tree, key, payloadByteCount: 8 + value.count)
-            encoded.appendLittleEndian(expiresAt)
+            let payload = append(.expiringValue, keyspace.tree, key, payloadByteCount: 8 + value.count)
+            payload.storeBytes(of: expiresAt.littleEndian, as: UInt64.self)
+            (payload + 8).copyBytes(from: value)
         }
-        encoded.append(contentsOf: value)
         checkSize()
     }
 
     @usableFromInline
     mutating func deleteBytes(_ key: UnsafeRawBufferPointer, in keyspace: Keyspace) {
         guard check(key) else { return }
-        append(.deletion, keyspace.tree, key, payloadByteCount: 0)
+        _ = append(.deletion, keyspace.tree, key, payloadByteCount: 0)
         checkSize()
     }
 
@@ -124,8 +124,7 @@ extension WriteBatch {
         guard order < 0 else {
             return fail("deleteRange: the start of the range sorts after its end")
         }
-        append(.rangeDeletion, keyspace.tree, start, payloadByteCount: end.count)
-        encoded.append(contentsOf: end)
+        append(.rangeDeletion, keyspace.tree, start, payloadByteCount: end.count).copyBytes(from: end)
         checkSize()
     }
 
@@ -137,28 +136,21 @@ extension WriteBatch {
         guard keyspace.tree.mergeOperator != nil else {
             return fail("merge: keyspace \"\(keyspace.name)\" has no merge operator")
         }
-        append(.mergeOperand, keyspace.tree, key, payloadByteCount: 16 + operand.count)
-        mergeTimeOffsets.append(encoded.count)
-        encoded.appendLittleEndian(keyspace.tree.clock.now())
-        encoded.appendLittleEndian(keyspace.tree.expiryTime(expiry))
-        encoded.append(contentsOf: operand)
+        let payload = append(.mergeOperand, keyspace.tree, key, payloadByteCount: 16 + operand.count)
+        payload.storeBytes(of: keyspace.tree.clock.now().littleEndian, as: UInt64.self)
+        payload.storeBytes(of: keyspace.tree.expiryTime(expiry).littleEndian, toByteOffset: 8, as: UInt64.self)
+        (payload + 16).copyBytes(from: operand)
+        mergeTimeOffsets.append(encoded.count - 16 - operand.count)
         checkSize()
     }
 
+    /// Appends an entry but for its payload, and returns where that goes: the caller fills it.
     private mutating func append(
         _ kind: EntryKind, _ tree: Tree, _ key: UnsafeRawBufferPointer, payloadByteCount: Int
-    ) {
+    ) -> UnsafeMutableRawPointer {
         if trees.last !== tree && !trees.contains(where: { $0 === tree }) { trees.append(tree) }
-        encoded.append(kind.rawValue)
-        encoded.appendVarint(UInt64(tree.id))
-        encoded.appendLengthPrefixed(key)
-        encoded.appendVarint(UInt64(payloadByteCount))
-        setCount(count + 1)
-    }
-
-    private mutating func setCount(_ newCount: Int) {
-        count = newCount
-        encoded.withUnsafeMutableBytes { $0.storeBytes(of: UInt32(newCount).littleEndian, as: UInt32.self) }
+        let head = EntryHead(kind: kind, keyspace: tree.id, key: key, payloadByteCount: payloadByteCount)
+        return head.encode(to: encoded.addEntry(byteCount: head.byteCount + payloadByteCount))
     }
 
     private mutating func check(_ key: UnsafeRawBufferPointer) -> Bool {
@@ -189,8 +181,7 @@ extension WriteBatch {
 
     /// Appends an entry of another batch as it is (used by transactions).
     mutating func appendEntry(_ entry: BatchEntry, tree: Tree) {
-        append(entry.kind, tree, entry.key, payloadByteCount: entry.payload.count)
-        encoded.append(contentsOf: entry.payload)
+        append(entry.kind, tree, entry.key, payloadByteCount: entry.payload.count).copyBytes(from: entry.payload)
     }
 
     // MARK: Positions and entries
@@ -208,10 +199,9 @@ extension WriteBatch {
     /// Forgets everything added after `position` was taken.
     mutating func truncate(to position: Position) {
         precondition(position.count <= count, "the position is not one of this batch")
-        encoded.removeSubrange(position.byteCount...)
+        encoded.truncate(to: position.byteCount, entryCount: position.count)
         mergeTimeOffsets.removeAll { $0 >= position.byteCount }
         trees.removeSubrange(position.treeCount...)
-        setCount(position.count)
         error = position.error
     }
 
@@ -223,15 +213,13 @@ extension WriteBatch {
     /// claim to be older than an expiry that readers and compaction have already acted on.
     mutating func stampMerges(_ now: () -> UInt64) {
         guard !mergeTimeOffsets.isEmpty else { return }
-        let time = now().littleEndian
-        encoded.withUnsafeMutableBytes { bytes in
-            for offset in mergeTimeOffsets { bytes.storeBytes(of: time, toByteOffset: offset, as: UInt64.self) }
-        }
+        let time = now()
+        for offset in mergeTimeOffsets { encoded.store(time, at: offset) }
     }
 
     /// Calls `body` with a function that returns one entry after the other.
     func withEntries<Result>(_ body: (() -> BatchEntry?) -> Result) -> Result {
-        encoded.withUnsafeBytes { bytes in
+        encoded.withBytes { bytes in
             do throws(DecodingFailure) {
                 var cursor = try BatchCursor(bytes)
                 return body { try! cursor.next() }

@@ -35,7 +35,18 @@ struct ByteReader {
     }
 
     /// LEB128, at most 10 bytes, no value above 64 bits.
+    @inline(__always)
     mutating func varint(_ what: StaticString) throws(DecodingFailure) -> UInt64 {
+        // Most are below 128.
+        if position < bytes.count, bytes[position] < 0x80 {
+            defer { position &+= 1 }
+            return UInt64(bytes[position])
+        }
+        return try longVarint(what)
+    }
+
+    @inline(never)
+    private mutating func longVarint(_ what: StaticString) throws(DecodingFailure) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while position < bytes.count {
@@ -50,12 +61,13 @@ struct ByteReader {
         throw DecodingFailure(what: "\(what) is cut off")
     }
 
+    @inline(__always)
     mutating func take(_ count: UInt64, _ what: StaticString) throws(DecodingFailure) -> UnsafeRawBufferPointer {
         guard count <= UInt64(remaining) else {
             throw DecodingFailure(what: "\(what) claims \(count) bytes where \(remaining) are left")
         }
         defer { position += Int(count) }
-        return UnsafeRawBufferPointer(rebasing: bytes[position..<(position + Int(count))])
+        return UnsafeRawBufferPointer(start: bytes.baseAddress.map { $0 + position }, count: Int(count))
     }
 
     /// A varint length and that many bytes.

@@ -101,10 +101,10 @@ extension Engine {
     func makeRoom(in tree: Tree, forEntries entries: Int, byteCount: Int) throws(ApusError) {
         let pressure = tree.pressure.load(ordering: .relaxed)
         if pressure > 0 { try slowDown(tree, byteCount: byteCount, pressure: pressure) }
-        let active = tree.active
-        if active.hasRoom(forEntries: entries, byteCount: byteCount) && active.byteCount < tuning.writeBufferByteCount {
-            return
+        let isRoomy = tree.withActive { active in
+            active.hasRoom(forEntries: entries, byteCount: byteCount) && active.byteCount < tuning.writeBufferByteCount
         }
+        if isRoomy { return }
         try waitForSealedMemtables(tree)
         try synchronizeBeforeSealing(tree)
         seal(tree, forEntries: entries, byteCount: byteCount)
@@ -202,14 +202,27 @@ extension Engine {
         let trees = item.batch.trees
         var sequence = item.firstSequence
         var userBytes = 0
-        item.batch.withEntries { next in
-            while let entry = next() {
-                let tree = trees.count == 1 ? trees[0] : trees.first { $0.id == entry.keyspace }!
-                tree.active.apply(entry, sequence)
-                sequence = sequence.advanced(by: 1)
-                let byteCount = entry.key.count + entry.payload.count
-                tree.counters.recordCommit(byteCount: byteCount)
-                userBytes += byteCount
+        if trees.count == 1 {
+            // Looked up once: every look counts references.
+            let (memtable, counters) = (trees[0].active, trees[0].counters)
+            item.batch.withEntries { next in
+                while let entry = next() {
+                    memtable.apply(entry, sequence)
+                    sequence = sequence.advanced(by: 1)
+                    userBytes += entry.key.count + entry.payload.count
+                }
+            }
+            counters.recordCommit(byteCount: userBytes)
+        } else {
+            item.batch.withEntries { next in
+                while let entry = next() {
+                    let tree = trees.first { $0.id == entry.keyspace }!
+                    tree.active.apply(entry, sequence)
+                    sequence = sequence.advanced(by: 1)
+                    let byteCount = entry.key.count + entry.payload.count
+                    tree.counters.recordCommit(byteCount: byteCount)
+                    userBytes += byteCount
+                }
             }
         }
         counters.recordCommit(entries: item.batch.count, byteCount: userBytes)

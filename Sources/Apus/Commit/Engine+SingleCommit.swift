@@ -33,7 +33,7 @@ extension Engine {
             throw refused(error)
         }
         committer.lastSequence = sequence
-        tree.active.insert(entry.key, Trailer(sequence, entry.kind), entry.payload)
+        tree.withActive { $0.insert(entry.key, Trailer(sequence, entry.kind), entry.payload) }
         let userByteCount = entry.key.count &+ entry.payload.count
         tree.counters.recordCommit(byteCount: userByteCount)
         counters.recordCommit(entries: 1, byteCount: userByteCount)

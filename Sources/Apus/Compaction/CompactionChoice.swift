@@ -87,6 +87,44 @@ struct CompactionPlan: Sendable, Hashable {
     }
 }
 
+extension CompactionPlan {
+    /// Why readers of `tree` would no longer find the newest entry of a key first once the plan has run; nil if they
+    /// would. Looked at before any plan is carried out: whatever chose it, it must not bury a newer entry.
+    ///
+    /// Cost: the inputs times the tables of the levels that they pass.
+    func violation(in tree: TreeSummary) -> String? {
+        let chosen = Set(tables.map(\.number))
+        func first(_ tables: some Sequence<TableMetadata>, beneath bounds: KeyBounds) -> TableMetadata? {
+            tables.first { !chosen.contains($0.number) && $0.bounds.overlaps(bounds) }
+        }
+        guard targetLevel > 0 else {
+            // The result takes the place of its inputs, so nothing may lie between them.
+            let positions = tree.levels[0].indices.filter { chosen.contains(tree.levels[0][$0].number) }
+            let isUnbroken = positions.count == chosen.count && positions.last! - positions[0] == positions.count - 1
+            return isUnbroken ? nil : "tables of level 0 are to be merged past others that lie between them"
+        }
+        for input in inputs {
+            guard input.level <= targetLevel else { return "a table of level \(input.level) is to move up" }
+            for table in input.tables {
+                var older: [TableMetadata] = []
+                if input.level == 0 {
+                    guard let position = tree.levels[0].firstIndex(where: { $0.number == table.number }) else {
+                        return "table \(table.number) is not in level 0"
+                    }
+                    older = Array(tree.levels[0][(position + 1)...])
+                }
+                for level in min(input.level + 1, targetLevel)..<targetLevel { older += tree.levels[level] }
+                if let passed = first(older, beneath: table.bounds) {
+                    return "table \(table.number) of level \(input.level) would pass table \(passed.number)"
+                }
+            }
+        }
+        return first(tree.levels[targetLevel], beneath: KeyBounds.of(tables)!).map {
+            "the result would overlap table \($0.number) of level \(targetLevel)"
+        }
+    }
+}
+
 /// What a running compaction occupies. Two compactions may run side by side unless they share a table, or write into
 /// the same level with spans of keys that overlap: an output may fill the gap between two inputs.
 struct CompactionFootprint: Sendable, Hashable {
@@ -136,7 +174,7 @@ struct CompactionMoment: Sendable, Hashable {
 extension [TableMetadata] {
     var totalByteCount: UInt64 { reduce(0) { $0.added($1.byteCount) } }
 
-    /// The tables of a level without overlaps that overlap `bounds`: two binary searches.
+    /// The tables that overlap `bounds`, of a level without overlaps, so never of level 0: two binary searches.
     func overlapping(_ bounds: KeyBounds) -> Range<Int> {
         var low = 0
         var high = count

@@ -186,14 +186,15 @@ struct CompactionPicker: Sendable {
         return running.contains { $0.conflicts(with: plan) } ? nil : plan
     }
 
-    /// The plan with further tables of its upper level, if they come without further tables of the lower one.
+    /// The plan with further tables of its upper level, if they come without further tables of the lower one. Not from
+    /// level 0: there each further table can drag along others that overlap it (see `levelZeroPlan`).
     func widened(
         _ plan: CompactionPlan,
         _ tree: TreeSummary,
         _ running: [CompactionFootprint]
     ) -> CompactionPlan {
-        guard plan.inputs.count == 2, let bounds = KeyBounds.of(plan.tables) else { return plan }
         let level = plan.inputs[0].level
+        guard level > 0, plan.inputs.count == 2, let bounds = KeyBounds.of(plan.tables) else { return plan }
         let upper = tree.levels[level]
         let more = Array(upper[upper.overlapping(bounds)])
         guard more.count > plan.inputs[0].tables.count,

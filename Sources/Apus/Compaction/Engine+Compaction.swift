@@ -26,7 +26,11 @@ extension Engine {
                 finish(work)
             } catch {
                 finish(work)
-                backgroundFailed(error, compacting: work.id)
+                if work.plan?.reason == .reads, error.kind != .failed {
+                    readCompactionFailed(error, of: work.state.tree)
+                } else {
+                    backgroundFailed(error, compacting: work.id)
+                }
             }
         }
         structure.broadcast()
@@ -55,22 +59,46 @@ extension Engine {
             let states = structure.trees.values.filter { $0.compactionError == nil }
                 .sorted { ($0.urgency, $0.tree.id) > ($1.urgency, $1.tree.id) }
             for state in states {
-                guard let choice = choose(state, at: moment) else {
-                    structure.trees[state.tree.id]!.readCompaction = nil
-                    continue
+                if let choice = choose(state, at: moment), let work = take(choice, of: state, &structure) {
+                    return work
                 }
-                let plan: CompactionPlan? =
-                    switch choice {
-                    case .merge(let plan), .move(let plan): plan
-                    case .drop, .nothing: nil
-                    }
-                let footprint = plan?.footprint ?? Self.footprint(of: choice)
-                structure.trees[state.tree.id]!.running.append(footprint)
-                return CompactionWork(id: state.tree.id, state: state, choice: choice, plan: plan)
+            }
+            // What reads have paid for waits until nothing is due anywhere.
+            for state in states {
+                guard let request = state.readCompaction else { continue }
+                let picker = CompactionPicker(policy: levelPolicy(state.tree.settings))
+                switch picker.nextStep(of: request, state.summary, running: state.running, at: moment) {
+                case .done: structure.trees[state.tree.id]!.readCompaction = nil
+                case .blocked: break
+                case .run(let choice):
+                    if let work = take(choice, of: state, &structure) { return work }
+                }
             }
             structure.compactionJobs -= 1
             return nil
         }
+    }
+
+    /// Marks the choice's tables as taken. nil if it must not be carried out.
+    private func take(
+        _ choice: CompactionChoice, of state: TreeState, _ structure: inout Structure
+    ) -> CompactionWork? {
+        let id = state.tree.id
+        let plan: CompactionPlan? =
+            switch choice {
+            case .merge(let plan), .move(let plan): plan
+            case .drop, .nothing: nil
+            }
+        if let plan, let violation = plan.violation(in: state.summary) {
+            let error = ApusError(
+                .failed, "keyspace \"\(state.tree.name)\": compaction for \(plan.reason) stopped: \(violation)")
+            logger.critical("compaction stopped", metadata: ["reason": "\(error)"])
+            structure.trees[id]!.compactionError = error
+            return nil
+        }
+        let work = CompactionWork(id: id, state: state, choice: choice, plan: plan)
+        structure.trees[id]!.running.append(plan?.footprint ?? Self.footprint(of: choice))
+        return work
     }
 
     private func choose(_ state: TreeState, at moment: CompactionMoment) -> CompactionChoice? {
@@ -89,13 +117,7 @@ extension Engine {
             }
         }
         let choice = picker.choose(summary, running: state.running, at: moment)
-        if choice != .nothing { return choice }
-        if let request = state.readCompaction,
-            case .run(let choice) = picker.nextStep(of: request, summary, running: state.running, at: moment)
-        {
-            return choice
-        }
-        return nil
+        return choice == .nothing ? nil : choice
     }
 
     func levelPolicy(_ settings: KeyspaceSettings) -> LevelPolicy {

@@ -5,6 +5,7 @@
 // twice the cost of knowing the future). LevelDB's compaction after wasted seeks is the same thought, table by table.
 
 import ApusIO
+import Logging
 import Synchronization
 
 extension Engine {
@@ -24,7 +25,7 @@ extension Engine {
         guard !options.isReadOnly else { return }
         let isDue = structure.withLock { structure in
             guard let state = structure.trees[tree.id], state.readCompaction == nil, !structure.isClosing,
-                tree.settings.style == .leveled, state.compactionError == nil
+                tree.settings.style == .leveled, state.compactionError == nil, wastedSeeks > 0
             else { return false }
             let byteCount = state.version.levels.reduce(UInt64(0)) { sum, tables in
                 tables.reduce(sum) { $0.addingSaturated($1.metadata.byteCount) }
@@ -38,5 +39,21 @@ extension Engine {
             return true
         }
         if isDue { scheduleCompaction() }
+    }
+    /// Nobody needs such a compaction: where there is no room for it, or a table cannot be read, it is put off until twice
+    /// as many seeks have been wasted, and everything else goes on.
+    func readCompactionFailed(_ error: ApusError, of tree: Tree) {
+        if error.kind == .closed { return }
+        logger.warning("a compaction for the sake of reads is put off", metadata: ["reason": "\(error)"])
+        emit(.error(error))
+        structure.withLock { structure in
+            guard let state = structure.trees[tree.id] else { return }
+            let byteCount = state.version.levels.joined().reduce(UInt64(0)) {
+                $0.addingSaturated($1.metadata.byteCount)
+            }
+            let price = byteCount / UInt64(tuning.byteCountPerWastedSeek)
+            tree.wastedSeeks.store(-Int(clamping: price), ordering: .relaxed)
+            structure.trees[tree.id]!.readCompaction = nil
+        }
     }
 }

@@ -22,9 +22,7 @@ extension Engine {
             var builder = VersionBuilder(state.version, path: path(.manifest(writer.number)))
             try builder.apply(edit)
             let version = try builder.build { self.makeTable($0) }
-            #if APUS_CHECKS
-            Invariants.check(version, "\(edit)")
-            #endif
+            if tuning.checksVersions { Invariants.check(version, "\(edit)") }
             var complete = edit
             complete.changes.append(.nextFileNumber(nextFileNumber.next))
             try append(complete, to: writer)

@@ -16,7 +16,7 @@ extension Engine {
         counters.recordRead()
         try tree.withView { (view) throws(ApusError) in
             var lookup = PointLookup(tree: tree, key: key, snapshot: visibleSequence)
-            let resolution = try lookup.resolve(in: view, now: clock.now)
+            let resolution = try lookup.resolve(in: view)
             try present(resolution, body)
         }
     }
@@ -25,7 +25,7 @@ extension Engine {
         counters.recordRead()
         return try tree.withView { (view) throws(ApusError) in
             var lookup = PointLookup(tree: tree, key: key, snapshot: visibleSequence)
-            if case .absent = try lookup.resolve(in: view, now: clock.now) { return false }
+            if case .absent = try lookup.resolve(in: view) { return false }
             return true
         }
     }

@@ -93,6 +93,13 @@ final class Tree: @unchecked Sendable {
     var isDropped: Bool { dropped.load(ordering: .acquiring) }
     func markDropped() { dropped.store(true, ordering: .releasing) }
 
+    /// Calls `body` with the active memtable, without counting a reference. Called by the leader, which alone replaces it
+    /// and does not while `body` runs.
+    @inline(__always)
+    func withActive<Result>(_ body: (Memtable) -> Result) -> Result {
+        Unmanaged.passUnretained(active)._withUnsafeGuaranteedRef(body)
+    }
+
     // MARK: View
 
     /// Calls `body` with the current view, pinned; without reference counting.

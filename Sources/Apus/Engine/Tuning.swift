@@ -28,6 +28,16 @@ struct Tuning: Sendable {
     /// Manifest size at which it is written anew.
     var manifestByteCount: UInt64 = 256 << 10
 
+    /// Every new version of a keyspace is verified before it becomes durable (see Verify/Invariants.swift). It costs
+    /// reading all of it: in a build with APUS_CHECKS=1 always, else where a test wants it.
+    var checksVersions: Bool = {
+        #if APUS_CHECKS
+        true
+        #else
+        false
+        #endif
+    }()
+
     private let memoryBudget: Int
 
     /// What the engine uses for a memory budget. An active memtable and two sealed ones take at most 9/16 of it; the
@@ -41,5 +51,23 @@ struct Tuning: Sendable {
     /// What the block cache may use while memtables use `memtables` bytes.
     func cacheByteCount(memtables: Int) -> Int {
         Swift.max(memoryBudget / 4, memoryBudget - memtables - memoryBudget / 16)
+    }
+}
+
+extension Options {
+    /// Sizes at which a megabyte goes through as many log segments, manifests, tables and levels as gigabytes do
+    /// otherwise: for tools of this package that test the engine from outside.
+    package mutating func makeSmall() {
+        var small = Tuning(memoryBudget: memoryBudget)
+        small.writeBufferByteCount = 64 << 10
+        small.blockByteCount = 1 << 10
+        small.levels.ratio = 4
+        small.levels.baseByteCount = 256 << 10
+        small.levels.tableByteCount = 64 << 10
+        small.leastWastedSeeks = 50
+        small.logSegmentByteCount = 128 << 10
+        small.logByteCount = 512 << 10
+        small.manifestByteCount = 4 << 10
+        tuning = small
     }
 }

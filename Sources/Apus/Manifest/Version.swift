@@ -13,6 +13,9 @@ final class Version: Sendable {
     let blobFiles: [BlobFileMetadata]
     /// Bytes of the tables of each level.
     let levelByteCounts: [UInt64]
+    let hasRangeDeletions: Bool
+    /// Cursors over the tables for whoever needs some for a moment.
+    let spareSources = SpareTableSources()
 
     /// - Precondition: `levels` has `VersionEdit.levelCount` levels in the order stated there.
     init(keyspace: UInt32, levels: [[Table]], blobFiles: [BlobFileMetadata]) {
@@ -21,6 +24,7 @@ final class Version: Sendable {
         self.levels = levels
         self.blobFiles = blobFiles
         levelByteCounts = levels.map { $0.reduce(0) { $0 &+ $1.metadata.byteCount } }
+        hasRangeDeletions = levels.contains { $0.contains { $0.metadata.rangeDeletionCount > 0 } }
     }
 
     /// A keyspace without tables.
@@ -31,6 +35,10 @@ final class Version: Sendable {
             blobFiles: []
         )
     }
+
+    /// Cursors over all tables, to be given back to `spareSources`.
+    /// - Precondition: there are no range deletions.
+    func takeSources() -> TableSources { spareSources.take() ?? TableSources(self) }
 
     /// The tables of `level` that hold anything from `first` to `last`, both inclusive; nil is without bound.
     /// O(n) in level 0, else O(log n) plus the result.

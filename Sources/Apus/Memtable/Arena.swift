@@ -70,7 +70,7 @@ struct ArenaEntry {
         target.storeBytes(of: UInt32(truncatingIfNeeded: key.count), as: UInt32.self)
         target.storeBytes(of: UInt32(truncatingIfNeeded: payload.count), toByteOffset: 4, as: UInt32.self)
         target.storeBytes(of: trailer.rawValue, toByteOffset: 8, as: UInt64.self)
-        _ = (target + headerByteCount).copyBytes(from: key)
-        _ = (target + headerByteCount + key.count).copyBytes(from: payload)
+        (target + headerByteCount).copyBytes(from: key)
+        (target + headerByteCount + key.count).copyBytes(from: payload)
     }
 }

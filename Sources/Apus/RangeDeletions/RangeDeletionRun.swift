@@ -198,12 +198,3 @@ final class RangeDeletionRun: @unchecked Sendable {
 func compareArrays(_ a: [UInt8], _ b: [UInt8]) -> Int {
     a.withUnsafeBytes { a in b.withUnsafeBytes { b in compareBytes(a, b) } }
 }
-
-extension UnsafeMutableRawPointer {
-    /// Copies all of `source` here and returns how many bytes that were.
-    @inline(__always)
-    func copyBytes(from source: UnsafeRawBufferPointer) -> Int {
-        if let base = source.baseAddress { copyMemory(from: base, byteCount: source.count) }
-        return source.count
-    }
-}

@@ -36,6 +36,9 @@ class EntryCursor {
     /// - Precondition: `isValid`.
     func previous() throws(ApusError) { preconditionFailure("EntryCursor is abstract") }
 
+    /// Stands nowhere from now on, and lets go of what it need not hold until it is positioned again.
+    func rest() { isValid = false }
+
     /// As `next`, but entries before `end` that are older than `sequence` may be left out: a range deletion of that
     /// number covers everything from the current entry to `end`.
     func next(hiddenUntil end: UnsafeRawBufferPointer, below sequence: SequenceNumber) throws(ApusError) {

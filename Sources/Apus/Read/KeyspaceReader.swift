@@ -33,7 +33,7 @@ struct KeyspaceReader: Sendable {
         let pin = engine.epochs.pin()
         defer { engine.epochs.unpin(pin) }
         var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
-        let resolution = try lookup.resolve(in: view, now: { time })
+        let resolution = try lookup.resolve(in: view, at: time)
         try engine.present(resolution, body)
     }
 
@@ -41,7 +41,7 @@ struct KeyspaceReader: Sendable {
         let pin = engine.epochs.pin()
         defer { engine.epochs.unpin(pin) }
         var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
-        if case .absent = try lookup.resolve(in: view, now: { time }) { return false }
+        if case .absent = try lookup.resolve(in: view, at: time) { return false }
         return true
     }
 
@@ -92,10 +92,12 @@ struct KeyspaceReader: Sendable {
 
     func makeCursor(_ range: KeyRange) throws(ApusError) -> Cursor {
         try range.check()
-        let sources = try sources(range)
+        // A bounded cursor leaves out tables that its range does not touch, so it has sources of its own.
+        let tables = range == .all && !view.version.hasRangeDeletions ? view.version.takeSources() : nil
+        let sources = if let tables { sources(tables) } else { try sources(range) }
         return Cursor(
             reader: self, visible: makeVisibleCursor(sources.merged, sources.rangeDeletions, range, at: snapshot),
-            extraRunCount: sources.extraRunCount)
+            tables: tables, extraRunCount: sources.extraRunCount)
     }
 
     /// Merges every source of the view.
@@ -136,14 +138,25 @@ struct KeyspaceReader: Sendable {
         var merged: EntryCursor { cursors.count == 1 ? cursors[0] : MergingCursor(cursors) }
     }
 
-    private func sources(_ range: KeyRange) throws(ApusError) -> Sources {
+    private func memtableSources() -> Sources {
         var sources = Sources()
-        sources.cursors.reserveCapacity(8)
         // What is empty now gets nothing any more that the reader may see.
         for memtable in view.memtables where memtable.mayHold(upTo: snapshot) {
             sources.cursors.append(memtable.makeCursor())
             if let deletions = memtable.rangeDeletions { sources.rangeDeletions.append(deletions) }
         }
+        return sources
+    }
+
+    private func sources(_ tables: TableSources) -> Sources {
+        var sources = memtableSources()
+        sources.extraRunCount = max(0, tables.cursors.count - 1)
+        if sources.cursors.isEmpty { sources.cursors = tables.cursors } else { sources.cursors += tables.cursors }
+        return sources
+    }
+
+    private func sources(_ range: KeyRange) throws(ApusError) -> Sources {
+        var sources = memtableSources()
         let memtableCount = sources.cursors.count
         for (level, tables) in view.version.levels.enumerated() where !tables.isEmpty {
             let relevant = view.version.tables(level: level, from: range.lower, through: range.upper)

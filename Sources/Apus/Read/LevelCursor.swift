@@ -20,6 +20,11 @@ final class LevelCursor: EntryCursor {
         newestSequence = tables.reduce(.zero) { Swift.max($0, $1.metadata.largestSequence) }
     }
 
+    override func rest() {
+        isValid = false
+        current?.rest()
+    }
+
     override func seekToFirst() throws(ApusError) {
         try open(0)
         try current?.seekToFirst()

@@ -15,8 +15,10 @@ enum Resolution {
 }
 
 /// Looks one key up in one view.
+///
+/// Invariant of the unsafe part: whoever makes one holds `tree` for as long.
 struct PointLookup {
-    let tree: Tree
+    unowned(unsafe) let tree: Tree
     let key: UnsafeRawBufferPointer
     let snapshot: SequenceNumber
     private let hash: UInt64
@@ -30,22 +32,27 @@ struct PointLookup {
         hash = KeyHash.of(key)
     }
 
-    /// - Parameter now: asked only if an expiry has to be judged.
-    mutating func resolve(in view: ReadView, now: () -> UInt64) throws(ApusError) -> Resolution {
+    /// - Parameter time: what counts as expired, ms since 1970; if nil the clock is asked, where it matters.
+    mutating func resolve(in view: ReadView, at time: UInt64? = nil) throws(ApusError) -> Resolution {
         let inMemory = try view.anyMemtable { (memtable) throws(ApusError) in try visit(memtable) }
         if !inMemory {
             _ = try view.levels.anyTable(for: key) { (table) throws(ApusError) in try visit(table) }
         }
         if let chain {
             let folded = try fold(chain)
-            return folded.expiresAt != 0 && folded.expiresAt <= now()
+            return isExpired(folded.expiresAt, at: time)
                 ? .absent : .merged(folded.value, expiresAt: folded.expiresAt)
         }
         switch outcome {
-        case .value(_, let expiresAt) where expiresAt != 0 && expiresAt <= now(): return .absent
-        case .separated(_, let expiresAt) where expiresAt != 0 && expiresAt <= now(): return .absent
+        case .value(_, let expiresAt) where isExpired(expiresAt, at: time): return .absent
+        case .separated(_, let expiresAt) where isExpired(expiresAt, at: time): return .absent
         default: return outcome
         }
+    }
+
+    @inline(__always)
+    private func isExpired(_ expiresAt: UInt64, at time: UInt64?) -> Bool {
+        expiresAt != 0 && expiresAt <= (time ?? tree.clock.now())
     }
 
     /// True if the search ends here.

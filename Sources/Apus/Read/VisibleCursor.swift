@@ -135,8 +135,12 @@ final class VisibleCursor {
     /// - Precondition: `isValid`.
     func previous() throws(ApusError) {
         precondition(isValid)
-        leave(keeping: key)
-        if place != .before { try source.seekBefore(savedKey.bytes, .first) }
+        if place == .before {
+            leave()
+        } else {
+            leave(keeping: key)
+            try source.seekBefore(savedKey.bytes, .first)
+        }
         try findBackward()
     }
 

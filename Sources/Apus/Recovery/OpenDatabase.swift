@@ -277,9 +277,7 @@ struct OpenDatabase {
         var builder = VersionBuilder(current.version, path: path)
         try builder.apply(edit)
         let version = try builder.build { engine.makeTable($0) }
-        #if APUS_CHECKS
-        Invariants.check(version, "\(edit)")
-        #endif
+        if engine.tuning.checksVersions { Invariants.check(version, "\(edit)") }
         do throws(DecodingFailure) {
             try state.apply(edit)
         } catch {

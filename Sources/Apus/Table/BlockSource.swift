@@ -16,6 +16,11 @@ struct BlockSource {
         self.readahead = readahead
     }
 
+    /// Gives up what was read ahead.
+    mutating func rest() {
+        if window != nil { window = nil }
+    }
+
     /// The index leaf of a partition.
     func leaf(_ open: UnsafePointer<OpenTable>, _ partition: Int) throws(ApusError) -> CachedBlock {
         let slot = open.pointee.leafSlot(partition)

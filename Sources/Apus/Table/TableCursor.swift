@@ -45,6 +45,15 @@ final class TableCursor: EntryCursor {
 
     // MARK: - Positioning
 
+    override func rest() {
+        isValid = false
+        leafBlock?.release()
+        leafBlock = nil
+        partition = -1
+        leaveBlock()
+        source.rest()
+    }
+
     override func seekToFirst() throws(ApusError) {
         isValid = false
         let open = try opened()
@@ -98,7 +107,7 @@ final class TableCursor: EntryCursor {
         precondition(isValid)
         if rank &+ 1 < entryCount {
             rank &+= 1
-            show(block!.entry(at: nextEntry))
+            show(block!.entry(at: nextEntry), node: order.node(rank: rank))
         } else {
             isValid = false
             if try enterNextBlock() { stand(on: 0) }
@@ -131,19 +140,21 @@ final class TableCursor: EntryCursor {
 
     private func stand(on rank: Int) {
         self.rank = rank
-        show(block!.entry(node: order.node(rank: rank)))
+        let node = order.node(rank: rank)
+        show(block!.entry(node: node), node: node)
         isValid = true
     }
 
-    /// Makes the entry at `rank` the current one.
+    /// Makes the entry at `rank`, which has that node, the current one.
     @inline(__always)
-    private func show(_ entry: Block.Entry) {
+    private func show(_ entry: Block.Entry, node: Int) {
         let needed = prefixCount &+ 8 &+ entry.suffixCount
         if needed > keyCapacity { growKey(to: needed) }
-        let head = block!.head(node: order.node(rank: rank))
+        let head = block!.head(node: node)
         keyBytes.storeBytes(of: head.bigEndian, toByteOffset: prefixCount, as: UInt64.self)
         if entry.suffixCount > 0 {
-            (keyBytes + (prefixCount &+ 8)).copyMemory(from: entry.suffix, byteCount: entry.suffixCount)
+            (keyBytes + (prefixCount &+ 8)).copyBytes(
+                from: UnsafeRawBufferPointer(start: entry.suffix, count: entry.suffixCount))
         }
         key = UnsafeRawBufferPointer(start: keyBytes, count: prefixCount &+ entry.restCount)
         trailer = entry.trailer

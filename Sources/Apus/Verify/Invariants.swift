@@ -1,5 +1,6 @@
 // What every version of a keyspace must satisfy, checked entry by entry by a slow second implementation, before the
-// version becomes durable. Compiled in with APUS_CHECKS=1 only: it reads every table anew at each change.
+// version becomes durable. It reads every table anew at each change, so the engine calls it only where it is told to:
+// everywhere in a build with APUS_CHECKS=1, and in a share of the tests' histories in every build.
 //
 //   1. From level 1 on no two tables of a level share a key, and they ascend.
 //   2. Entries of a user key descend by sequence number from the memtables down: level 0 from its newest table to its
@@ -11,36 +12,45 @@
 
 import ApusIO
 
-#if APUS_CHECKS
 enum Invariants {
-    /// Stops the process unless `version` is as it must be. Errors of the disk are none of its business.
-    static func check(_ version: Version, _ reason: String) {
-        var checker = Checker(version: version, reason: reason)
+    /// Stops the process unless `version` is as it must be.
+    static func check(_ version: Version, _ reason: @autoclosure () -> String) {
+        guard let violation = violation(in: version) else { return }
+        fatalError("invariant violated in keyspace \(version.keyspace) by \(reason()): \(violation)")
+    }
+
+    /// What is wrong with `version`; nil if nothing is. Errors of the disk are none of its business.
+    static func violation(in version: Version) -> String? {
+        var checker = Checker(version: version)
         for level in 1..<version.levels.count { checker.checkOrder(level) }
         do throws(ApusError) {
             for table in version.levels.joined() { try checker.check(table) }
         } catch {
-            return
+            return checker.violation
         }
+        return checker.violation
     }
 
     private struct Checker {
         let version: Version
-        let reason: String
+        /// The first one found.
+        private(set) var violation: String?
         /// The oldest sequence number seen of each user key, in the tables so far, which are newer.
-        var oldest: [[UInt8]: SequenceNumber] = [:]
+        private var oldest: [[UInt8]: SequenceNumber] = [:]
 
-        func fail(_ message: String) -> Never {
-            fatalError("invariant violated in keyspace \(version.keyspace) by \(reason): \(message)")
+        init(version: Version) { self.version = version }
+
+        private mutating func fail(_ message: String) {
+            if violation == nil { violation = message }
         }
 
         /// Every pair, not only neighbours.
-        func checkOrder(_ level: Int) {
+        mutating func checkOrder(_ level: Int) {
             let tables = version.levels[level].map(\.metadata)
             for (index, upper) in tables.enumerated() {
                 for lower in tables[(index + 1)...] {
-                    let order = upper.largest.withUnsafeBytes { compareBytes($0, lower.smallest) }
-                    guard order < 0 || order == 0 && upper.largestIsExclusive else {
+                    let order = compareBytes(upper.largest, lower.smallest)
+                    if order > 0 || order == 0 && !upper.largestIsExclusive {
                         fail("tables \(upper.number) and \(lower.number) of level \(level) overlap")
                     }
                 }
@@ -78,15 +88,14 @@ enum Invariants {
             oldest.merge(newest) { Swift.min($0, $1) }
         }
 
-        func checkBlob(_ cursor: EntryCursor, _ metadata: TableMetadata) {
+        private mutating func checkBlob(_ cursor: EntryCursor, _ metadata: TableMetadata) {
             guard let payload = EntryPayload(cursor.trailer, cursor.payload) else {
-                fail("table \(metadata.number) holds a payload that does not fit its kind")
+                return fail("table \(metadata.number) holds a payload that does not fit its kind")
             }
             guard case .separated(let reference, _) = payload else { return }
-            guard version.blobFiles.contains(where: { $0.number == reference.file }) else {
+            if !version.blobFiles.contains(where: { $0.number == reference.file }) {
                 fail("table \(metadata.number) refers to blob file \(reference.file), which is gone")
             }
         }
     }
 }
-#endif

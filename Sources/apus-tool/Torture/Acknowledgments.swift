@@ -6,6 +6,8 @@
 //   found THREAD COUNT             the database was opened and holds COUNT commits of the thread
 //   durable THREAD COUNT           commit number COUNT of the thread has returned; it was durable
 //   relaxed THREAD COUNT           …; it was relaxed
+//   single THREAD COUNT            the write by itself that follows that commit has returned; it was relaxed
+//   single-durable THREAD COUNT    …; it was durable
 //   error KIND TEXT                an operation failed with an error of the engine's
 //   violation TEXT                 the writer itself has seen what must not be
 //   closed                         the database was closed, and the call returned
@@ -18,6 +20,7 @@ enum Acknowledgment: Equatable {
     case known(thread: Int, durable: Int, count: Int)
     case found(thread: Int, count: Int)
     case committed(thread: Int, count: Int, isDurable: Bool)
+    case single(thread: Int, count: Int, isDurable: Bool)
     case error(kind: String, text: String)
     case violation(String)
     case closed
@@ -28,6 +31,7 @@ enum Acknowledgment: Equatable {
         case .known(let thread, let durable, let count): "known \(thread) \(durable) \(count)"
         case .found(let thread, let count): "found \(thread) \(count)"
         case .committed(let thread, let count, let isDurable): "\(isDurable ? "durable" : "relaxed") \(thread) \(count)"
+        case .single(let thread, let count, let isDurable): "single\(isDurable ? "-durable" : "") \(thread) \(count)"
         case .error(let kind, let text): "error \(kind) \(oneLine(text))"
         case .violation(let text): "violation \(oneLine(text))"
         case .closed: "closed"
@@ -59,6 +63,9 @@ enum Acknowledgment: Equatable {
         case "durable", "relaxed":
             guard let (thread, count) = numbers() else { return nil }
             self = .committed(thread: thread, count: count, isDurable: words[0] == "durable")
+        case "single", "single-durable":
+            guard let (thread, count) = numbers() else { return nil }
+            self = .single(thread: thread, count: count, isDurable: words[0] == "single-durable")
         case "error":
             guard words.count == 3 else { return nil }
             self = .error(kind: String(words[1]), text: String(words[2]))
@@ -137,6 +144,8 @@ struct AcknowledgmentState {
     private(set) var durable: [Int] = []
     /// Per thread: commits whose call has returned.
     private(set) var acknowledged: [Int] = []
+    /// Per thread: the last commit whose single write has returned, and the last one after which it was durable.
+    private var singles: [(returned: Int, durable: Int)] = []
     /// Whether a writer has had the database open.
     private(set) var wasOpened = false
     /// Whether the latest writer has.
@@ -159,6 +168,14 @@ struct AcknowledgmentState {
         }
     }
 
+    /// Whether the single write after that commit must have survived; that of an earlier commit must anyhow.
+    func requiresSingle(_ thread: Int, after count: Int) -> Bool {
+        switch crash {
+        case .process: singles[thread].returned == count
+        case .power: singles[thread].durable == count
+        }
+    }
+
     /// Another writer is about to start.
     mutating func beginRun() {
         isOpen = false
@@ -175,6 +192,7 @@ struct AcknowledgmentState {
                 self.workload = workload
                 durable = Array(repeating: 0, count: workload.threads)
                 acknowledged = durable
+                singles = durable.map { _ in (0, 0) }
             }
         case .known(let thread, let durable, let count):
             try check(thread)
@@ -199,6 +217,17 @@ struct AcknowledgmentState {
             commits += 1
             acknowledged[thread] = count
             if isDurable { durable[thread] = count }
+        case .single(let thread, let count, let isDurable):
+            try check(thread)
+            guard count == acknowledged[thread] else {
+                throw Failure(
+                    "the acknowledgments have the single write after commit \(count) of thread \(thread) after commit "
+                        + "\(acknowledged[thread])",
+                    code: 2
+                )
+            }
+            singles[thread].returned = count
+            if isDurable { singles[thread].durable = count }
         case .error(let kind, _): errors[kind, default: 0] += 1
         case .violation(let text): violations.append(text)
         case .closed: isClosed = true
@@ -236,8 +265,11 @@ struct AcknowledgmentState {
         guard let workload else { return [] }
         guard wasOpened else { return [.workload(workload)] }
         return [.workload(workload)]
-            + acknowledged.indices.map {
-                .known(thread: $0, durable: durable[$0], count: acknowledged[$0])
+            + acknowledged.indices.flatMap { thread -> [Acknowledgment] in
+                let count = acknowledged[thread]
+                let known = Acknowledgment.known(thread: thread, durable: durable[thread], count: count)
+                guard count > 0, singles[thread].returned == count else { return [known] }
+                return [known, .single(thread: thread, count: count, isDurable: singles[thread].durable == count)]
             }
     }
 

@@ -73,11 +73,14 @@ struct TortureCommand: ParsableCommand {
     var seconds: Double?
     @Option(help: ArgumentHelp("For --writer: the database's memory budget.", valueName: "bytes"))
     var memoryBudget = ByteCount(argument: "1M")!
+    @Flag(help: "For --writer: log segments, manifests and tables so small that it goes on to new ones all the time.")
+    var small = false
 
     func validate() throws {
         if writer, verifier { throw ValidationError("--writer and --verifier are two processes.") }
         if verifier, acknowledgments == nil { throw ValidationError("--verifier needs --acknowledgments.") }
         if !verifier, powerLoss { throw ValidationError("--power-loss is for --verifier.") }
+        if !writer, small { throw ValidationError("--small is for --writer.") }
         if !writer, seconds != nil { throw ValidationError("--seconds is for --writer.") }
         if !writer, !verifier, acknowledgments != nil {
             throw ValidationError("--acknowledgments is for --writer and --verifier.")
@@ -124,6 +127,7 @@ struct TortureCommand: ParsableCommand {
             directory: directory,
             workload: workload,
             memoryBudget: memoryBudget.value,
+            isSmall: small,
             seconds: seconds,
             limits: limits
         )

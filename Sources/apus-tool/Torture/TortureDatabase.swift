@@ -8,12 +8,15 @@ struct TortureDatabase {
     let workload: TortureWorkload
     private let data: [Keyspace]
     let control: Keyspace
+    let singles: Keyspace
 
     /// Opens for writing, which recovers, and creates what is not there yet.
     static func open(
-        _ directory: String, _ workload: TortureWorkload, memoryBudget: Int, createIfMissing: Bool
+        _ directory: String, _ workload: TortureWorkload, memoryBudget: Int, isSmall: Bool = false,
+        createIfMissing: Bool
     ) throws -> TortureDatabase {
         var options = Options(memoryBudget: memoryBudget)
+        if isSmall { options.makeSmall() }
         options.createIfMissing = createIfMissing
         // Often enough to be cut by a kill.
         options.syncInterval = .milliseconds(50)
@@ -23,7 +26,9 @@ struct TortureDatabase {
             TortureControl.name,
             options: KeyspaceOptions(mergeOperator: .add)
         )
-        return TortureDatabase(database: database, workload: workload, data: data, control: control)
+        let singles = try database.keyspace(TortureWorkload.singlesName)
+        return TortureDatabase(
+            database: database, workload: workload, data: data, control: control, singles: singles)
     }
 
     /// Opens without changing anything; nil if the creation of the database or of its keyspaces was cut short.
@@ -32,13 +37,14 @@ struct TortureDatabase {
         options.isReadOnly = true
         let database = try Database.open(at: directory, options: options)
         let names = Set(database.keyspaceNames)
-        let wanted = TortureKeyspace.allCases.map(\.name) + [TortureControl.name]
+        let wanted = TortureKeyspace.allCases.map(\.name) + [TortureControl.name, TortureWorkload.singlesName]
         guard wanted.allSatisfy(names.contains) else { return nil }
         return TortureDatabase(
             database: database,
             workload: workload,
             data: try TortureKeyspace.allCases.map { try database.existingKeyspace($0.name) },
-            control: try database.existingKeyspace(TortureControl.name)
+            control: try database.existingKeyspace(TortureControl.name),
+            singles: try database.existingKeyspace(TortureWorkload.singlesName)
         )
     }
 

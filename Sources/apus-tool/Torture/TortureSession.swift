@@ -84,6 +84,8 @@ final class TortureSession {
             "torture", "--writer", database, "--seed", "\(settings.workload.seed)", "--threads",
             "\(settings.workload.threads)", "--memory-budget", "\(budget)M",
         ]
+        // Else a process is killed long before its log goes on to the next segment.
+        if random.chance(1, in: 2) { arguments.append("--small") }
         if let memory = settings.memoryLimit { arguments += ["--memory-limit", "\(memory)"] }
         if let fileSize = settings.fileSizeLimit { arguments += ["--file-size-limit", "\(fileSize)"] }
         if settings.fillsFileSystem { arguments.append("--fill") }

@@ -29,6 +29,8 @@ struct TortureVerifier {
     private let state: AcknowledgmentState
     private let workload: TortureWorkload
     private var verdict: Verdict
+    /// What the untouched database held of single writes.
+    private var foundSingles: [Entry] = []
     /// One mistake shows in many places; the first few say enough.
     private static let violationLimit = 20
 
@@ -98,6 +100,12 @@ struct TortureVerifier {
             try checkScan(keyspace, entries, reversed: true)
             try checkGets(keyspace, entries, absent)
         }
+        foundSingles = try database.singles.entries()
+        verdict.entriesChecked += foundSingles.count
+        let mistakes = Self.singleMistakes(foundSingles, workload, positions: positions) {
+            state.requiresSingle($0, after: positions[$0])
+        }
+        for mistake in mistakes { report(mistake) }
         try checkFiles(database.database, isClosed: false)
         try database.database.close()
         return model
@@ -119,6 +127,7 @@ struct TortureVerifier {
         for (keyspace, entries) in zip(database.keyspaces, model.entries) {
             try checkScan(keyspace, entries, reversed: false)
         }
+        try checkScan(database.singles, foundSingles, reversed: false)
         let mark = try database.control.get(TortureControl.verifiedKey).flatMap { integer($0) } ?? 0
         try database.control.put(TortureControl.verifiedKey, integerBytes(mark + 1), durability: .durable)
         try database.database.close()
@@ -136,6 +145,7 @@ struct TortureVerifier {
         for (keyspace, entries) in zip(database.keyspaces, model.entries) {
             try checkScan(keyspace, entries, reversed: false)
         }
+        try checkScan(database.singles, foundSingles, reversed: false)
         let found = try database.control.get(TortureControl.verifiedKey).flatMap { integer($0) }
         if found != mark { report("lost: a durable write after the recovery") }
         try checkFiles(database.database, isClosed: true)

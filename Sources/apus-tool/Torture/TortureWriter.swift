@@ -11,6 +11,8 @@ final class TortureWriter: Sendable {
         var directory: String
         var workload: TortureWorkload
         var memoryBudget: Int
+        /// Log segments, manifest and tables of a size at which all of them are changed for new ones all the time.
+        var isSmall = false
         /// Ends, and closes the database, after this long; never by itself if nil.
         var seconds: Double?
         var limits = TortureLimits()
@@ -73,6 +75,7 @@ final class TortureWriter: Sendable {
                     settings.directory,
                     settings.workload,
                     memoryBudget: settings.memoryBudget,
+                    isSmall: settings.isSmall,
                     createIfMissing: true
                 )
                 try database.begin()
@@ -108,13 +111,25 @@ final class TortureWriter: Sendable {
 
     private func run(_ thread: Int, _ database: TortureDatabase) {
         var number = returned[thread].value.load(ordering: .acquiring)
+        // A process before may have ended before what follows its last commit, or in the middle of it.
+        var isSingleDue = number > 0
         while !mustEnd {
+            if isSingleDue {
+                do {
+                    try performSingle(thread, number - 1, database)
+                } catch {
+                    guard handle(error, "the single write after commit \(number) of thread \(thread)") else { return }
+                    continue
+                }
+            }
+            isSingleDue = false
             let commit = settings.workload.commit(thread, number)
             do {
                 try perform(commit, database)
                 number += 1
                 returned[thread].value.store(number, ordering: .releasing)
                 output.write(.committed(thread: thread, count: number, isDurable: commit.isDurable))
+                isSingleDue = true
             } catch {
                 guard handle(error, "commit \(number + 1) of thread \(thread)") else { return }
                 checkNoEffect(thread, number, database)
@@ -152,6 +167,18 @@ final class TortureWriter: Sendable {
             var sink = TransactionSink(transaction: transaction)
             database.write(commit, seen: seen, to: &sink)
         }
+    }
+
+    private func performSingle(_ thread: Int, _ number: Int, _ database: TortureDatabase) throws {
+        guard let single = settings.workload.single(thread, number) else { return }
+        let key = TortureWorkload.singleKey(thread, single.slot)
+        let durability: Durability = single.isDurable ? .durable : .relaxed
+        if let value = single.value {
+            try database.singles.put(key, settings.workload.bytes(value), durability: durability)
+        } else {
+            try database.singles.delete(key, durability: durability)
+        }
+        output.write(.single(thread: thread, count: number + 1, isDurable: single.isDurable))
     }
 
     private func perform(_ maintenance: TortureCommit.Maintenance, _ database: TortureDatabase) throws {

@@ -38,6 +38,8 @@ final class AnomalyRun {
     var isEnding = false
     var salvageCount = 0
     private(set) var retryCount = 0
+    /// Steps after which reads had led to a compaction.
+    private(set) var readCompactionCount = 0
     private(set) var stepName = ""
     /// How the attempts at the current step failed.
     private var kinds: [ApusError.Kind] = []
@@ -59,6 +61,8 @@ final class AnomalyRun {
         tuning.logSegmentByteCount = 4_096
         tuning.logByteCount = 8_192
         tuning.manifestByteCount = 512
+        tuning.leastWastedSeeks = 4
+        tuning.byteCountPerWastedSeek = 2_048
         options.tuning = tuning
         options.syncInterval = .milliseconds(100)
         return options
@@ -96,7 +100,11 @@ final class AnomalyRun {
     private func attempt(_ step: AnomalyWorkload.Step) throws -> Bool {
         do {
             try step.run(self)
-            if database != nil, !isEnding {
+            if let database, !isEnding {
+                let isDue = database.engine.structure.withLock { structure in
+                    structure.trees.values.contains { $0.readCompaction != nil }
+                }
+                if isDue { readCompactionCount += 1 }
                 for _ in 0..<step.backgroundJobs where !machine.scheduler.runOne() { break }
             }
             return !machine.disk.isStopped
@@ -176,20 +184,33 @@ final class AnomalyRun {
     var now: UInt64 { database!.engine.clock.now() }
 
     func commit(_ durability: Durability, _ writes: [(String, AnomalyWrite)]) throws {
-        let database = database!
         var batch = WriteBatch()
+        for (name, write) in writes { write.add(to: &batch, model(name).handle) }
+        try commit(durability, writes) { () throws(ApusError) in try database!.commit(batch, durability: durability) }
+    }
+
+    /// A put or a delete by itself, which takes a shorter way to the log than a batch.
+    func commitAlone(_ durability: Durability, _ name: String, _ write: AnomalyWrite) throws {
+        let keyspace = model(name).handle
+        try commit(durability, [(name, write)]) { () throws(ApusError) in try write.perform(in: keyspace, durability) }
+    }
+
+    private func commit(
+        _ durability: Durability, _ writes: [(String, AnomalyWrite)], _ body: () throws(ApusError) -> Void
+    ) throws {
         var commit = ModelCommit(writes: [], first: lastSequence + 1)
         for (name, write) in writes {
-            let keyspace = keyspaces.first { $0.name == name }!
+            let keyspace = model(name)
             commit.writes.append(.init(keyspace: keyspace, change: write.change(in: keyspace, now: now)))
-            write.add(to: &batch, keyspace.handle)
         }
         underWay = commit
-        try database.commit(batch, durability: durability)
+        try body()
         underWay = nil
         apply(commit)
         if durability == .durable { durableSequence = lastSequence }
     }
+
+    private func model(_ name: String) -> ModelKeyspace { keyspaces.first { $0.name == name }! }
 
     func apply(_ commit: ModelCommit) {
         for (index, write) in commit.writes.enumerated() {

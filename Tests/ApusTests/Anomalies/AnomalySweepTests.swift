@@ -64,6 +64,7 @@ struct AnomalySweepTests {
         #expect(count(.remove, ".blob") > 0, "blob files are collected")
         #expect(count(.remove, ".table") > 10, "tables are compacted")
         #expect(count(.synchronize, ".log") > 20)
+        #expect(run.readCompactionCount > 0, "reads lead to a compaction")
         let journal = try run.database!.existingKeyspace("journal")
         #expect(try journal.count() < run.keyspaces.first { $0.name == "journal" }!.allKeys.count, "FIFO drops tables")
         let brief = run.keyspaces.first { $0.name == "brief" }!

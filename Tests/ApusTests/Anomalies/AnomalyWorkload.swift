@@ -67,6 +67,15 @@ enum AnomalyWrite {
         }
     }
 
+    func perform(in keyspace: Keyspace, _ durability: Durability) throws(ApusError) {
+        switch self {
+        case .put(let number, let count):
+            try keyspace.put(Self.key(number), value(number, count), durability: durability)
+        case .delete(let number): try keyspace.delete(Self.key(number), durability: durability)
+        case .deleteRange, .merge: preconditionFailure("only puts and deletes go alone")
+        }
+    }
+
     func add(to batch: inout WriteBatch, _ keyspace: Keyspace) {
         switch self {
         case .put(let number, let count): batch.put(Self.key(number), value(number, count), in: keyspace)
@@ -94,6 +103,12 @@ enum AnomalyWorkload {
         Step(name: name, backgroundJobs: jobs) { try $0.commit(durability, writes) }
     }
 
+    private static func alone(
+        _ name: String, _ durability: Durability, jobs: Int = 1, _ keyspace: AnomalyKeyspace, _ write: AnomalyWrite
+    ) -> Step {
+        Step(name: name, backgroundJobs: jobs) { try $0.commitAlone(durability, keyspace.rawValue, write) }
+    }
+
     private static func create(_ keyspace: AnomalyKeyspace) -> Step {
         Step(name: "create \(keyspace)") { try $0.create(keyspace) }
     }
@@ -104,7 +119,7 @@ enum AnomalyWorkload {
 
     private static let creation: [Step] =
         [open] + [.plain, .large, .counts, .brief, .journal, .doomed].map(create) + [
-            commit("first commit", .durable, [("plain", .put(0, byteCount: 20))]),
+            alone("first commit", .durable, .plain, .put(0, byteCount: 20)),
             commit(
                 "batch", .relaxed,
                 [
@@ -113,9 +128,15 @@ enum AnomalyWorkload {
                 ]),
         ]
 
-    /// A batch across the keyspaces, different in every round.
+    /// A batch across the keyspaces, different in every round; or, in some, an entry by itself of about as many bytes.
     private static func round(_ number: Int, _ durability: Durability, jobs: Int) -> Step {
         let key = number * 7 % 19
+        switch number {
+        case 3, 8: return alone("round \(number)", durability, jobs: jobs, .plain, .put(key, byteCount: 700 + number))
+        case 12, 16: return alone("round \(number)", durability, jobs: jobs, .large, .put(key, byteCount: 700 + number))
+        case 6, 17: return alone("round \(number)", durability, jobs: jobs, .plain, .delete(key))
+        default: break
+        }
         return commit(
             "round \(number)", durability, jobs: jobs,
             [
@@ -153,7 +174,7 @@ enum AnomalyWorkload {
             commit("garbage", .durable, (0..<5).map { ("large", .put($0, byteCount: 170)) }),
             Step(name: "flush the garbage", backgroundJobs: 9) { try $0.database!.flush() },
             Step(name: "compact the garbage", backgroundJobs: 9) { try $0.database!.compact() },
-            commit("last relaxed commit", .relaxed, jobs: 0, [("plain", .put(3, byteCount: 33))]),
+            alone("last relaxed commit", .relaxed, jobs: 0, .plain, .put(3, byteCount: 33)),
             look, close, open, look,
         ]
 
@@ -167,8 +188,9 @@ enum AnomalyWorkload {
         Step(name: "open read-only") { try $0.readOnly() },
         Step(name: "salvage") { try $0.salvage() },
         open, look,
-        commit("commit before the power loss", .durable, jobs: 0, [("large", .put(2, byteCount: 88))]),
-        commit("commit that may go", .relaxed, jobs: 0, [("plain", .delete(4)), ("large", .delete(2))]),
+        alone("commit before the power loss", .durable, jobs: 0, .large, .put(2, byteCount: 88)),
+        alone("deletion that may go", .relaxed, jobs: 0, .plain, .delete(4)),
+        alone("another that may go", .relaxed, jobs: 0, .large, .delete(2)),
         Step(name: "power loss") { $0.kill(.anyNames) },
         open, look, close,
         Step(name: "open read-only after close") { try $0.readOnly() },

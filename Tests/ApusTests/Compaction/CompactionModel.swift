@@ -314,9 +314,15 @@ struct HistoryGenerator {
 
     var lastSequence: SequenceNumber { SequenceNumber(sequence) }
 
-    /// `count` operations, the next ones in time.
-    mutating func source(_ count: Int) -> PlainSource {
+    /// `count` operations, the next ones in time. Those of a narrow source keep to a few neighbouring keys, so that it
+    /// spans little.
+    mutating func source(_ count: Int, isNarrow: Bool = false) -> PlainSource {
         var source = PlainSource()
+        var keys = keys
+        if isNarrow {
+            let start = Int.random(in: 0...(keys.count - 3), using: &generator)
+            keys = Array(keys[start..<(start + 3)])
+        }
         for _ in 0..<count {
             sequence += 1
             if generator.chance(20) { clock += UInt64.random(in: 1...5, using: &generator) }

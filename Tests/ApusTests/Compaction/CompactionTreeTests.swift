@@ -43,6 +43,8 @@ struct SimulatedTree {
     private var history: HistoryGenerator
     private let picker: CompactionPicker
     private let separationThreshold: Int?
+    /// Tables of level 0 that overlap some of their neighbours and others not.
+    private let hasNarrowSources: Bool
 
     /// All that was ever written.
     private var written = PlainSource()
@@ -74,6 +76,7 @@ struct SimulatedTree {
         }
         picker = CompactionPicker(policy: policy)
         separationThreshold = seed % 2 == 0 ? 12 : nil
+        hasNarrowSources = seed % 3 == 2
         summary = TreeSummary(levels: Array(repeating: [], count: LevelPolicy.tiny.levelCount))
     }
 
@@ -91,11 +94,13 @@ struct SimulatedTree {
         }
         if random.chance(60) { try startFlush() }
         if random.chance(70) { try startCompaction() }
+        if random.chance(10) { try startManualCompaction() }
         if random.chance(60) { try finishOne() }
     }
 
     private mutating func write() {
-        let source = history.source(Int.random(in: 5...40, using: &random))
+        let source = history.source(
+            Int.random(in: 5...40, using: &random), isNarrow: hasNarrowSources && random.chance(80))
         written.add(source)
         memtables.insert(source, at: 0)
     }
@@ -113,7 +118,26 @@ struct SimulatedTree {
         try start(picker.choose(summary, running: footprints, at: moment))
     }
 
+    /// One step towards having a few keys, or all, in the last level.
+    private mutating func startManualCompaction() throws {
+        var request = ManualCompaction(
+            reason: random.chance(50) ? .manual : .reads, sequence: history.lastSequence,
+            nextFileNumber: fixture.upcomingNumber, expiryHorizon: horizon)
+        if random.chance(50) {
+            request.from = history.keys.randomElement(using: &random)
+            request.to = request.from! + [0]
+        }
+        if case .run(let choice) = picker.nextStep(of: request, summary, running: footprints, at: moment) {
+            try start(choice)
+        }
+    }
+
     private mutating func start(_ choice: CompactionChoice) throws {
+        switch choice {
+        case .merge(let plan), .move(let plan):
+            if let violation = plan.violation(in: summary) { throw Mismatch(description: violation) }
+        case .drop, .nothing: break
+        }
         switch choice {
         case .nothing: return
         case .drop: throw Mismatch(description: "a leveled tree drops nothing")

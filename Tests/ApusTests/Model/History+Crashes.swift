@@ -7,12 +7,18 @@ import ApusSimulation
 
 extension History {
     func reopenCleanly() throws {
-        try closeCleanly()
+        do {
+            try closeCleanly()
+        } catch let error as ApusError where isFaulty && error.isExplainedByDisk && !machine.disk.isStopped {
+            note("failed: \(error.kind) \(error)")
+            return try recoverFromFailure(hasClosed: true)
+        }
         durableSequence = loggedEnds.last ?? durableSequence
         settleClock()
         letGoOfDatabase()
         machine.restart()
-        try reopen(required: lastSequence, wasClean: true)
+        // A full disk leaves the log in place of tables, which a close may do; what is ephemeral has no log.
+        try reopen(required: lastSequence, wasClean: !isFaulty)
     }
 
     /// The process or the machine ends, at once.
@@ -39,6 +45,7 @@ extension History {
         try? database.close()
         letGoOfDatabase()
         machine.disk.removeFaults()
+        isFaulty = false
         let required = restart(isPowerLossAllowed: true) ? durableSequence : loggedEnds.last ?? 0
         try reopen(required: required, wasClean: false)
     }
@@ -54,7 +61,7 @@ extension History {
         let mode = random.pick(CrashMode.allCases)
         note("the power is lost: \(mode)")
         machine.crash(mode)
-        return mode != .keepAll
+        return mode != .keepAll || losesCache
     }
 
     /// Opens the database, perhaps after recoveries that crash, and compares.
@@ -62,46 +69,60 @@ extension History {
     func reopen(required: UInt64, wasClean: Bool) throws {
         var required = required
         var wasInterrupted = false
+        // What began to fail before may go on.
+        var isFailing = isFaulty
+        isFaulty = false
         while true {
-            if !shape.options.isReadOnly, shape.variant == nil, random.chance(20) {
-                let count = random.below(40)
-                note("recovery stops after \(count) changes")
-                machine.disk.inject(Fault(.stop, skipping: count) { $0.isMutation })
+            if !shape.options.isReadOnly, shape.variant == nil, !isFailing {
+                if random.chance(20) {
+                    let count = random.below(40)
+                    note("recovery stops after \(count) changes")
+                    machine.disk.inject(Fault(.stop, skipping: count) { $0.isMutation })
+                } else if !isEnding, random.chance(10) {
+                    note("in recovery:")
+                    injectFailure(within: 80)
+                    isFailing = true
+                }
             }
             var opened: Database?
             do {
                 opened = try open()
             } catch {
-                guard machine.disk.isStopped else {
+                guard machine.disk.isStopped || isFailing && error.isExplainedByDisk else {
                     throw HistoryFailure("open: \(error.kind) \(error)")
                 }
+                note("open fails: \(error.kind) \(error)")
             }
-            if !machine.disk.isStopped {
+            if let opened, !machine.disk.isStopped {
                 machine.disk.removeFaults()
                 database = opened
                 break
             }
             try? opened?.close()
             opened = nil
-            wasInterrupted = true
+            (wasInterrupted, isFailing) = (true, false)
             machine.disk.removeFaults()
             if restart(isPowerLossAllowed: true) { required = Swift.min(required, durableSequence) }
         }
-        try adopt(required: required, wasClean: wasClean, wasInterrupted: wasInterrupted)
+        try adopt(required: required, wasClean: wasClean, wasInterrupted: wasInterrupted, wasFailing: isFailing)
         note("open at \(lastSequence)")
         try compareAll("after opening")
+        isFaulty = isFailing
+        losesCache = isFailing
     }
 
     // MARK: What must be there
 
-    private func adopt(required: UInt64, wasClean: Bool, wasInterrupted: Bool) throws {
+    /// - Parameter wasFailing: calls failed, or might have. An opening that runs out of space makes room and begins anew,
+    ///   and to its second attempt the clean close is history.
+    private func adopt(required: UInt64, wasClean: Bool, wasInterrupted: Bool, wasFailing: Bool) throws {
         let sequence = database.engine.visibleSequence.rawValue
         try adoptKeyspaces()
-        if let commit = commitUnderWay, commit.isLogged, sequence >= commit.last {
-            note("the commit under way survived")
+        for commit in commitsUnderWay where commit.isLogged && sequence >= commit.last {
+            note("the commit under way up to \(commit.last) survived")
             apply(commit)
         }
-        commitUnderWay = nil
+        commitsUnderWay = []
         guard sequence >= Swift.min(required, loggedEnds.last ?? 0), sequence <= lastSequence else {
             throw HistoryFailure("recovered up to \(sequence), but \(required) was acknowledged")
         }
@@ -113,7 +134,7 @@ extension History {
         for keyspace in keyspaces {
             if keyspace.isEphemeral {
                 let isEmpty = try keyspace.handle.entries().isEmpty
-                if isEmpty && (!wasClean || wasInterrupted) { keyspace.truncate(to: 0) }
+                if isEmpty && (!wasClean || wasInterrupted || wasFailing) { keyspace.truncate(to: 0) }
             } else {
                 keyspace.truncate(to: cut)
             }

@@ -125,6 +125,8 @@ extension History {
         // From here on the steps before, and what ran beside them, decide nothing.
         random = TestRandom(seed: seed)
         note("the end")
+        isEnding = true
+        if isFaulty { try recoverFromFailure() }
         try compareAll("at the end")
         for pinned in snapshots { try check(pinned) }
         machine.scheduler.runAll()
@@ -174,13 +176,10 @@ extension History {
             case .database(let content) = try RecoveredState.read(
                 directory: Self.directory, fileSystem: machine.disk)
         else { throw HistoryFailure("there is no database after close") }
-        // Log segments kept for reuse may lie around.
-        let leaked = content.obsoleteFiles.filter { name in
-            if case .log = name { return false }
-            return true
-        }
-        guard leaked.isEmpty, content.foreignNames.isEmpty else {
-            throw HistoryFailure("left behind after close: \(leaked.map(\.string)) \(content.foreignNames)")
+        // Segments kept for reuse are removed by a close, too.
+        guard content.obsoleteFiles.isEmpty, content.foreignNames.isEmpty else {
+            throw HistoryFailure(
+                "left behind after close: \(content.obsoleteFiles.map(\.string)) \(content.foreignNames)")
         }
     }
 }

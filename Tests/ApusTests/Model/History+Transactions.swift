@@ -36,11 +36,12 @@ extension History {
                 // What is read after the foreign commit counts too: the snapshot is older.
                 for _ in 0..<random.below(4) { try step(transaction, &progress, exact) }
                 isConflictExpected = !progress.own.isEmpty && foreign.map(progress.hasRead) ?? false
-                commitUnderWay = progress.own.isEmpty ? nil : ModelCommit(writes: progress.own, first: lastSequence + 1)
+                let commit = ModelCommit(writes: progress.own, first: lastSequence + 1)
+                commitsUnderWay = progress.own.isEmpty ? [] : [commit]
                 note("  commits \(progress.own.count) changes")
             }
         } catch let error as ApusError where error.kind == .conflict {
-            commitUnderWay = nil
+            commitsUnderWay = []
             guard isConflictExpected else { throw HistoryFailure("a conflict that nothing explains") }
             note("  conflict, as it must be")
             observe("conflict")
@@ -49,11 +50,11 @@ extension History {
             note("  cancelled")
             return
         } catch {
-            stampCommitUnderWay()
+            stampCommitsUnderWay()
             throw error
         }
         guard !isConflictExpected else { throw HistoryFailure("the transaction should have met a conflict") }
-        acknowledgeCommitUnderWay(durability)
+        acknowledgeCommitsUnderWay(durability)
     }
 
     private struct Cancelled: Error {}

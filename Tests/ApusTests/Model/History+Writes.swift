@@ -9,14 +9,18 @@ extension History {
     func commit(_ writes: [ModelCommit.Write], _ durability: Durability?, _ body: () throws -> Void) throws {
         let commit = ModelCommit(writes: writes, first: lastSequence + 1)
         if writes.isEmpty { return try body() }
-        commitUnderWay = commit
+        commitsUnderWay = [commit]
         do {
             try body()
         } catch {
-            stampCommitUnderWay()
+            stampCommitsUnderWay()
             throw error
         }
-        acknowledgeCommitUnderWay(durability)
+        acknowledgeCommitsUnderWay(durability)
+        try checkCount()
+    }
+
+    func checkCount() throws {
         let sequence = database.engine.visibleSequence.rawValue
         guard sequence == lastSequence else {
             throw HistoryFailure("the engine counts \(sequence) entries, the model \(lastSequence)")
@@ -24,25 +28,18 @@ extension History {
     }
 
     /// Merges count as written when they are committed, and the commit may have been held up for a while: it is now.
-    func stampCommitUnderWay() {
-        guard let commit = commitUnderWay else { return }
+    func stampCommitsUnderWay() {
         let time = now
-        let stamped = commit.writes.map { write in
-            guard case .merge(let key, let operand, _, let expiresAt) = write.change else { return write }
-            return ModelCommit.Write(
-                keyspace: write.keyspace,
-                change: .merge(key: key, operand: operand, writtenAt: time, expiresAt: expiresAt))
-        }
-        commitUnderWay = ModelCommit(writes: stamped, first: commit.first)
+        commitsUnderWay = commitsUnderWay.map { $0.stamped(time) }
     }
 
-    func acknowledgeCommitUnderWay(_ durability: Durability?) {
-        stampCommitUnderWay()
-        if let commit = commitUnderWay { acknowledge(commit, durability ?? shape.options.durability) }
-        commitUnderWay = nil
+    func acknowledgeCommitsUnderWay(_ durability: Durability?) {
+        stampCommitsUnderWay()
+        for commit in commitsUnderWay { acknowledge(commit, durability ?? shape.options.durability) }
+        commitsUnderWay = []
     }
 
-    private func acknowledge(_ commit: ModelCommit, _ durability: Durability) {
+    func acknowledge(_ commit: ModelCommit, _ durability: Durability) {
         apply(commit)
         if durability == .durable, let end = loggedEnds.last { durableSequence = end }
     }
@@ -153,10 +150,11 @@ extension History {
         }
     }
 
-    func writeBatch() throws {
+    /// A batch of so many changes, perhaps fewer, because some change nothing.
+    func batch(of count: Int) throws -> (batch: WriteBatch, writes: [ModelCommit.Write]) {
         var batch = WriteBatch()
         var writes: [ModelCommit.Write] = []
-        for _ in 0..<random.pick([1, 3, 8, 20]) {
+        for _ in 0..<count {
             let keyspace = keyspace()
             let draft = draft(for: keyspace)
             note("  in batch: \(keyspace.name) \(draft)")
@@ -166,6 +164,11 @@ extension History {
         guard batch.count == writes.count else {
             throw HistoryFailure("the batch counts \(batch.count) changes, not \(writes.count)")
         }
+        return (batch, writes)
+    }
+
+    func writeBatch() throws {
+        let (batch, writes) = try batch(of: random.pick([1, 3, 8, 20]))
         let durability = durability()
         note("#\(lastSequence + 1)… batch of \(batch.count) \(durability.map { "\($0)" } ?? "")")
         try commit(writes, durability) { try database.commit(batch, durability: durability) }
@@ -179,6 +182,20 @@ extension History {
         case .deleteRange(let start, let end): batch.deleteRange(from: start, to: end, in: handle)
         case .merge(let key, let operand, let expiry): batch.merge(key, operand, in: handle, expiry: expiry)
         }
+    }
+}
+
+extension ModelCommit {
+    /// With its merges written at `time`.
+    func stamped(_ time: UInt64) -> ModelCommit {
+        var stamped = self
+        stamped.writes = writes.map { write in
+            guard case .merge(let key, let operand, _, let expiresAt) = write.change else { return write }
+            return Write(
+                keyspace: write.keyspace,
+                change: .merge(key: key, operand: operand, writtenAt: time, expiresAt: expiresAt))
+        }
+        return stamped
     }
 }
 

@@ -56,11 +56,15 @@ final class History {
     var loggedEnds: [UInt64] = []
     /// Logged commits up to here survive a power loss.
     var durableSequence: UInt64 = 0
-    /// What was under way when the machine stopped.
-    var commitUnderWay: ModelCommit?
+    /// What was under way when the machine stopped or a call failed: nothing, one commit, or a group in its order.
+    var commitsUnderWay: [ModelCommit] = []
     var structuralUnderWay: Structural?
-    /// The latest time that the engine may have seen.
-    var latestTime: UInt64 = 0
+    /// Calls to the disk have failed, or may, since the database was opened: operations may end in errors.
+    var isFaulty = false
+    /// A sync may have failed and dropped what was written: not even the page cache is sure to reach the disk.
+    var losesCache = false
+    /// The steps are over: nothing fails any more.
+    var isEnding = false
 
     private let isTracing: Bool
     private(set) var trace: [String] = []
@@ -108,8 +112,9 @@ final class History {
             observe("step \(number)")
             do {
                 try step()
-            } catch let error as ApusError {
-                guard machine.disk.isStopped else { throw HistoryFailure("unexpected error: \(error.kind) \(error)") }
+            } catch let error as ApusError where !machine.disk.isStopped {
+                try survive(error)
+            } catch is ApusError {
             }
             if !machine.disk.isStopped { runSomeBackground() }
             if machine.disk.isStopped { try recoverFromStop() }
@@ -129,8 +134,9 @@ final class History {
 
     private func step() throws {
         switch random.below(100) {
-        case 0..<30: try writeOne()
-        case 30..<38: try writeBatch()
+        case 0..<27: try writeOne()
+        case 27..<31: try writeGroup()
+        case 31..<38: try writeBatch()
         case 38..<50: try readSome()
         case 50..<56: try scan()
         case 56..<66: try moveCursor()
@@ -142,6 +148,7 @@ final class History {
         case 91..<93: try reopenCleanly()
         case 93..<96: try crash()
         case 96: try armStop()
+        case 97..<99: try armFailures()
         default: try writeOne()
         }
     }

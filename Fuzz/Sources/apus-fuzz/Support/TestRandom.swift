@@ -1,19 +1,23 @@
 // The randomness of the tests' model, taken from an input: one byte per choice, so that a mutation changes one choice
 // and leaves the rest of the history alone. Behind the end of the input choices follow from what was in it.
+//
+// A history makes a generator for each of its steps. All of them read on in one input: if each began at its first byte,
+// every step would be the same.
 
 struct TestRandom: RandomNumberGenerator {
-    /// The input of the run under way.
-    nonisolated(unsafe) static var input: [UInt8] = []
+    /// The input of the run under way, and how much of it was read.
+    nonisolated(unsafe) private static var input: [UInt8] = []
+    nonisolated(unsafe) private static var position = 0
 
-    private let bytes: [UInt8]
-    private var position = 0
     private var state: UInt64
 
-    /// - Parameter seed: decides what happens behind the end of the input.
-    init(seed: UInt64) {
-        bytes = Self.input
-        state = seed
+    /// Another run begins, with the first byte of `input`.
+    static func begin(_ input: [UInt8]) {
+        (Self.input, position) = (input, 0)
     }
+
+    /// - Parameter seed: decides what happens behind the end of the input.
+    init(seed: UInt64) { state = seed }
 
     private mutating func mixed() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
@@ -24,9 +28,9 @@ struct TestRandom: RandomNumberGenerator {
     }
 
     private mutating func byte() -> UInt8 {
-        guard position < bytes.count else { return UInt8(truncatingIfNeeded: mixed()) }
-        defer { position += 1 }
-        return bytes[position]
+        guard Self.position < Self.input.count else { return UInt8(truncatingIfNeeded: mixed()) }
+        defer { Self.position += 1 }
+        return Self.input[Self.position]
     }
 
     mutating func next() -> UInt64 { (0..<8).reduce(0) { value, _ in value << 8 | UInt64(byte()) } }

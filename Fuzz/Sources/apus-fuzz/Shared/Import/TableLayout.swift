@@ -1,0 +1,1 @@
+../../../../../Sources/apus-tool/Export/TableLayout.swift
