@@ -17,7 +17,15 @@ public struct Aggregate: Sendable, Hashable, CustomStringConvertible {
     let function: Function
     /// nil: the documents themselves are counted.
     let path: FieldPath?
+    /// A key path without a name.
     let error: StoreError?
+
+    public static func == (a: Aggregate, b: Aggregate) -> Bool { a.function == b.function && a.path == b.path }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(function)
+        hasher.combine(path)
+    }
 
     init(_ function: Function, _ path: FieldPath?) {
         self.function = function

@@ -11,8 +11,13 @@ import ApusIO
 /// The names at one moment; later ones only add to them.
 struct FieldNameTable: Sendable {
     /// By number; the empty string stands for 0.
-    fileprivate(set) var names: [String] = [""]
-    fileprivate(set) var ids: [String: UInt32] = [:]
+    private(set) var names: [String] = [""]
+    private var ids: [String: UInt32] = [:]
+
+    init() {}
+
+    /// Only good for turning numbers into names.
+    init(names: [String]) { self.names = names }
 
     func id(of name: String) -> UInt32? { ids[name] }
 
@@ -20,7 +25,7 @@ struct FieldNameTable: Sendable {
         ResolvedPath(steps: path.names.map { ResolvedPath.Step(id: ids[$0] ?? 0, name: $0) })
     }
 
-    fileprivate mutating func append(_ name: String) {
+    mutating func append(_ name: String) {
         ids[name] = UInt32(names.count)
         names.append(name)
     }
@@ -33,7 +38,7 @@ final class FieldNames: Sendable {
     static let countLimit = 2048
     static let longestName = 64
 
-    private static let key = KeyCoder.encode("names")
+    static let key = KeyCoder.encode("names")
 
     private let database: Database
     private let keyspace: Keyspace
@@ -51,13 +56,13 @@ final class FieldNames: Sendable {
 
     /// The number of a name, assigned now if it has none; 0 if it is to stand in the record.
     func register(_ name: String) throws -> UInt32 {
-        if let id = table.withLock({ $0.ids[name] }) { return id }
+        if let id = table.withLock({ $0.id(of: name) }) { return id }
         guard (1...Self.longestName).contains(name.utf8.count) else { return 0 }
         let keyspace = keyspace
         // Relaxed is enough: what survives a crash is a beginning of the commit order, and the records come later.
         let updated = try database.transaction(durability: .relaxed) { transaction -> FieldNameTable? in
             var table = try Self.decode(try transaction.get(Self.key, in: keyspace) ?? [], keyspace)
-            if table.ids[name] != nil { return table }
+            if table.id(of: name) != nil { return table }
             guard table.names.count <= Self.countLimit else { return nil }
             table.append(name)
             transaction.put(Self.key, Self.encode(table), in: keyspace)
@@ -67,7 +72,7 @@ final class FieldNames: Sendable {
         return table.withLock { table in
             // Another thread may have got further meanwhile.
             if updated.names.count > table.names.count { table = updated }
-            return table.ids[name] ?? 0
+            return table.id(of: name) ?? 0
         }
     }
 
@@ -80,12 +85,16 @@ final class FieldNames: Sendable {
         return bytes
     }
 
-    private static func decode(_ bytes: [UInt8], _ keyspace: Keyspace) throws(StoreError) -> FieldNameTable {
+    private static func decode(_ bytes: [UInt8], _ keyspace: Keyspace) throws -> FieldNameTable {
+        try bytes.withUnsafeBytes { try decode($0, keyspace) }
+    }
+
+    private static func decode(_ bytes: UnsafeRawBufferPointer, _ keyspace: Keyspace) throws -> FieldNameTable {
         var table = FieldNameTable()
-        var reader = StoreByteReader(bytes.span.bytes)
+        var reader = StoreByteReader(bytes)
         while !reader.isAtEnd {
             guard let content = reader.lengthPrefixed(), let name = String(validating: content, as: UTF8.self),
-                table.ids[name] == nil
+                table.id(of: name) == nil
             else {
                 throw StoreError(.corruption, "the list of field names is damaged", collection: keyspace.name)
             }

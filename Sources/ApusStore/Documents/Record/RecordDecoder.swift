@@ -109,8 +109,7 @@ final class RecordDecoder {
         if Value.self == String.self { return try value(at: position).string() as! Value }
         if Value.self == [UInt8].self, let bytes = try value(at: position).bytesIfAny() { return bytes as! Value }
         if Value.self == JSONValue.self {
-            var table = FieldNameTable()
-            table.names = names
+            let table = FieldNameTable(names: names)
             return try JSONValue(try value(at: position), names: table, nesting: 0) as! Value
         }
         let end = try skip(position)

@@ -74,7 +74,7 @@ struct RecordHeader: Sendable, Equatable {
 
 /// A value, or what is left of the fields of an object, as it lies in a record. Valid as long as the bytes are.
 struct RecordView {
-    private(set) var header: RecordHeader
+    var header: RecordHeader
     /// The fields.
     let fields: UnsafeRawBufferPointer
 
@@ -84,6 +84,12 @@ struct RecordView {
         header = RecordHeader(
             version: try cursor.varint(), schemaVersion: try cursor.varint(), expiry: try cursor.varint())
         fields = cursor.rest
+    }
+
+    /// Fields whose header is not written yet.
+    init(fields: UnsafeRawBufferPointer) {
+        self.fields = fields
+        header = RecordHeader(version: 0, schemaVersion: 0, expiry: 0)
     }
 
     /// The value at a path of names; nil if there is none.
