@@ -176,21 +176,23 @@ extension DocumentQuery {
     }
 
     public func grouped(
-        by fields: PartialKeyPath<Root>..., computing aggregates: Aggregate...
+        by fields: PartialKeyPath<Root>..., computing aggregates: Aggregate<Root>...
     ) async throws -> [DocumentGroup] {
         var paths: [FieldPath] = []
         for field in fields { paths.append(try FieldPath(field)) }
         let wanted = paths
-        return try await DetachedQuery(self).ask { try $0.groups(by: wanted, aggregates) }
+        let computations = try computations(aggregates)
+        return try await DetachedQuery(self).ask { try $0.groups(by: wanted, computations) }
     }
 
     public func grouped(
-        byFields fields: FieldPath..., computing aggregates: Aggregate...
+        byFields fields: FieldPath..., computing aggregates: Aggregate<Root>...
     ) async throws -> [DocumentGroup] {
-        try await DetachedQuery(self).ask { try $0.groups(by: fields, aggregates) }
+        let computations = try computations(aggregates)
+        return try await DetachedQuery(self).ask { try $0.groups(by: fields, computations) }
     }
 
-    public func aggregate(_ aggregate: Aggregate) async throws -> JSONValue {
+    public func aggregate(_ aggregate: Aggregate<Root>) async throws -> JSONValue {
         try await DetachedQuery(self).ask { try $0.aggregate(aggregate) }
     }
 

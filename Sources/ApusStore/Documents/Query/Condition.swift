@@ -6,7 +6,7 @@ import Apus
 /// What documents have to satisfy: for `filter`, for checks, and for partial indexes.
 ///
 /// ```swift
-/// messages.query().filter(\.role == .user && \.time > start && !\.tags.contains("draft"))
+/// messages.query().filter(\.role == .user && \.time > start && !.contains(\.tags, "draft"))
 /// ```
 /// `&&`, `||` and `!` combine conditions. A field that is missing equals nil, and is neither less nor greater than
 /// anything. For documents without a type, fields are named by strings: `field("role") == "user"`.
@@ -102,32 +102,42 @@ public func >= <Root, Value: Encodable & Comparable>(field: KeyPath<Root, Value?
     .compare(field, .greaterOrEqual, value)
 }
 
-extension KeyPath {
-    /// Equal to one of `values`: `\.role.isOne(of: [.user, .assistant])`.
-    public func isOne(of values: some Sequence<Value>) -> Condition<Root> where Value: Encodable {
-        Condition(self) { (path) throws(StoreError) in
+extension Condition {
+    /// Equal to one of `values`: `.isOne(\.role, of: [.user, .assistant])`.
+    public static func isOne<Value: Encodable>(
+        _ field: KeyPath<Root, Value>, of values: some Sequence<Value>
+    ) -> Condition {
+        Condition(field) { (path) throws(StoreError) in
             var constants: [JSONValue] = []
             for value in values { constants.append(try JSONValue(scalar: value)) }
             return .among(path, constants)
         }
     }
 
-    /// The array has such an element: `\.tags.contains("draft")`.
-    public func contains<Element: Encodable>(_ element: Element) -> Condition<Root> where Value == [Element] {
-        Condition(self) { (path) throws(StoreError) in .contains(path, try JSONValue(scalar: element)) }
+    /// Between both ends: `.isBetween(\.score, 0, 1)`.
+    public static func isBetween<Value: Encodable & Comparable>(
+        _ field: KeyPath<Root, Value>, _ low: Value, _ high: Value
+    ) -> Condition { field >= low && field <= high }
+
+    /// The array has such an element: `.contains(\.tags, "draft")`.
+    public static func contains<Element: Encodable>(
+        _ field: KeyPath<Root, [Element]>, _ element: Element
+    ) -> Condition {
+        Condition(field) { (path) throws(StoreError) in .contains(path, try JSONValue(scalar: element)) }
     }
 
-    /// Between both ends: `\.score.isBetween(0, 1)`.
-    public func isBetween(_ low: Value, _ high: Value) -> Condition<Root> where Value: Encodable & Comparable {
-        self >= low && self <= high
+    public static func hasPrefix(_ field: KeyPath<Root, String>, _ prefix: String) -> Condition {
+        Condition(field) { .text($0, .prefix, prefix) }
     }
-}
 
-extension KeyPath where Value: StringProtocol {
-    public func hasPrefix(_ prefix: String) -> Condition<Root> { Condition(self) { .text($0, .prefix, prefix) } }
-    public func hasSuffix(_ suffix: String) -> Condition<Root> { Condition(self) { .text($0, .suffix, suffix) } }
+    public static func hasSuffix(_ field: KeyPath<Root, String>, _ suffix: String) -> Condition {
+        Condition(field) { .text($0, .suffix, suffix) }
+    }
+
     /// The text has `part` somewhere in it, byte by byte.
-    public func contains(text part: String) -> Condition<Root> { Condition(self) { .text($0, .inside, part) } }
+    public static func contains(_ field: KeyPath<Root, String>, text part: String) -> Condition {
+        Condition(field) { .text($0, .inside, part) }
+    }
 }
 
 // MARK: - Fields by name

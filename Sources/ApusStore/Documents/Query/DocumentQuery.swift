@@ -113,23 +113,24 @@ public struct DocumentQuery<Root> {
     /// The documents in groups that agree in these fields, with what is computed over each, in the order of the fields:
     /// `grouped(by: \.role, computing: .count, .average(\.length))`. Limit and offset count groups.
     public func grouped(
-        by fields: PartialKeyPath<Root>..., computing aggregates: Aggregate...
+        by fields: PartialKeyPath<Root>..., computing aggregates: Aggregate<Root>...
     ) throws -> [DocumentGroup] {
         var paths: [FieldPath] = []
         for field in fields { paths.append(try FieldPath(field)) }
-        return try groups(by: paths, aggregates)
+        return try groups(by: paths, computations(aggregates))
     }
 
     /// The same by the names of fields.
     public func grouped(
-        byFields fields: FieldPath..., computing aggregates: Aggregate...
+        byFields fields: FieldPath..., computing aggregates: Aggregate<Root>...
     ) throws -> [DocumentGroup] {
-        try groups(by: fields, aggregates)
+        try groups(by: fields, computations(aggregates))
     }
 
     /// What is computed over all documents: `aggregate(.sum(\.length))`.
-    public func aggregate(_ aggregate: Aggregate) throws -> JSONValue {
-        try groups(by: [], [aggregate]).first?.value ?? (aggregate.function == .count ? 0 : .null)
+    public func aggregate(_ aggregate: Aggregate<Root>) throws -> JSONValue {
+        let computation = try aggregate.computation.get()
+        return try groups(by: [], [computation]).first?.value ?? (computation.function == .count ? 0 : .null)
     }
 
     /// Deletes the documents, each with what refers to it, in one transaction: all of them or none. Inside a transaction,
@@ -186,11 +187,12 @@ public struct DocumentQuery<Root> {
 
     func counting() -> DocumentQuery { changing { $0.specification.output = .count } }
 
-    func groups(by fields: [FieldPath], _ aggregates: [Aggregate]) throws -> [DocumentGroup] {
-        for aggregate in aggregates {
-            if let error = aggregate.error { throw error }
-        }
-        return try run { run, reader in try run.groups(by: fields, aggregates, in: reader) }
+    func computations(_ aggregates: [Aggregate<Root>]) throws -> [Computation] {
+        try aggregates.map { try $0.computation.get() }
+    }
+
+    func groups(by fields: [FieldPath], _ computations: [Computation]) throws -> [DocumentGroup] {
+        try run { run, reader in try run.groups(by: fields, computations, in: reader) }
     }
 
     func run<Result>(_ body: (inout QueryRun, any StoreReader) throws -> Result) throws -> Result {

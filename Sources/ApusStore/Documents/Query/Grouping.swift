@@ -22,7 +22,7 @@ public struct DocumentGroup: Sendable, Hashable {
 
 /// One value that grows with every document of a group.
 struct Accumulator {
-    private let function: Aggregate.Function
+    private let function: Computation.Function
     private var count: Int64 = 0
     private var integerSum: Int64 = 0
     private var doubleSum = 0.0
@@ -31,7 +31,7 @@ struct Accumulator {
     private var extreme: JSONValue = .null
     private var extremeOrder: [UInt8] = []
 
-    init(_ function: Aggregate.Function) { self.function = function }
+    init(_ function: Computation.Function) { self.function = function }
 
     mutating func add(_ value: Scalar?) {
         switch function {
@@ -102,11 +102,11 @@ extension JSONValue {
 extension QueryRun {
     /// The groups, in the order of their keys. Offset and limit count groups.
     mutating func groups(
-        by fields: [FieldPath], _ aggregates: [Aggregate], in reader: some StoreReader
+        by fields: [FieldPath], _ computations: [Computation], in reader: some StoreReader
     ) throws -> [DocumentGroup] {
         let paths = fields.map { names.resolve($0) }
-        let aggregatePaths = aggregates.map { $0.path.map { names.resolve($0) } }
-        let fresh = aggregates.map { Accumulator($0.function) }
+        let aggregatePaths = computations.map { $0.path.map { names.resolve($0) } }
+        let fresh = computations.map { Accumulator($0.function) }
         var groups: [[UInt8]: (keys: [JSONValue], accumulators: [Accumulator])] = [:]
         try forEachMatch(in: reader) { match in
             var writer = KeyWriter()

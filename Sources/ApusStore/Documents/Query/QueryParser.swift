@@ -137,22 +137,22 @@ struct QueryParser {
         try expect("by")
         var fields: [FieldPath] = []
         repeat { fields.append(try field()) } while take(symbol: ",")
-        guard take(symbol: ":") || take("select") else { return .groups(by: fields, [.count]) }
-        var aggregates: [Aggregate] = []
+        guard take(symbol: ":") || take("select") else { return .groups(by: fields, [Computation(function: .count)]) }
+        var computations: [Computation] = []
         repeat {
-            guard case .word(let name) = token, let function = Aggregate.Function(rawValue: name.lowercased()) else {
+            guard case .word(let name) = token, let function = Computation.Function(rawValue: name.lowercased()) else {
                 throw failure("count, sum, avg, min or max was expected")
             }
             index += 1
             if function == .count {
-                aggregates.append(.count)
+                computations.append(Computation(function: .count))
             } else {
                 try expect(symbol: "(")
-                aggregates.append(Aggregate(function, try field()))
+                computations.append(Computation(function: function, path: try field()))
                 try expect(symbol: ")")
             }
         } while take(symbol: ",")
-        return .groups(by: fields, aggregates)
+        return .groups(by: fields, computations)
     }
 
     // MARK: Conditions

@@ -141,7 +141,7 @@ public struct Schema<Root>: Sendable {
         adding(fields, condition, isUnique: true)
     }
 
-    /// An entry for every element of an array: for `\.tags.contains("draft")`.
+    /// An entry for every element of an array: for `.contains(\.tags, "draft")`.
     public func index<Element>(each field: KeyPath<Root, [Element]>) -> Schema {
         adding([.each(field)], .always, isUnique: false)
     }
