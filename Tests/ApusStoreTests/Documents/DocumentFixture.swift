@@ -54,6 +54,15 @@ final class DocumentFixture {
         store = try Store.open(at: "/db", options: options, environment: machine.environment)
     }
 
+    /// Cuts the power, and opens the store again. What was made from the old one is good for nothing any more.
+    func crash(_ mode: CrashMode = .anyNames) throws {
+        machine.disk.inject(Fault(.stop))
+        try? store.close()
+        machine.disk.removeFaults()
+        machine.crash(mode)
+        store = try Store.open(at: "/db", options: options, environment: machine.environment)
+    }
+
     func talks() throws -> Documents<Talk> { try store.documents() }
 
     func messages() throws -> Documents<Message> {

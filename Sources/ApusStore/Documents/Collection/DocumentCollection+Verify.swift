@@ -23,7 +23,7 @@ extension DocumentCollection: VerifiableCollection {
             } else if let index = indexes.first(where: { key.starts(with: $0.key) })?.value {
                 verifyEntry(key, value, of: index, in: snapshot, &report)
             } else if key != CollectionState.key, key != FieldNames.key {
-                report.report(name, key: Self.shown(key), "no index has an entry with this key")
+                report.report(name, key: Self.shown(entry: key), "no index has an entry with this key")
             }
             try cursor.next()
         }
@@ -91,7 +91,7 @@ extension DocumentCollection: VerifiableCollection {
         _ report: inout StoreVerification
     ) {
         func problem(_ text: String) {
-            report.report(name, key: Self.shown(entry), "the index \"\(index.definition.name)\" has \(text)")
+            report.report(name, key: Self.shown(entry: entry), "the index \"\(index.definition.name)\" has \(text)")
         }
         do {
             let isKnown = try entry.withUnsafeBytes { entry in

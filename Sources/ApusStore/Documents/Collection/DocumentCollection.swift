@@ -136,13 +136,16 @@ final class DocumentCollection: StoreCollection, Sendable {
 
     /// How people read an encoded primary key.
     static func shown(_ key: some Collection<UInt8>) -> String {
-        guard let elements = try? KeyCoder.decode(Array(key)) else { return "\(Array(key))" }
-        switch elements.first {
-        case .uuid(let value): return DocumentID(value).description
-        case .string(let text): return text
-        case .some(let element): return element.description
-        case nil: return ""
+        guard let elements = try? KeyCoder.decode(Array(key)), let value = JSONValue(keyElements: elements) else {
+            return "\(Array(key))"
         }
+        return value.plainText
+    }
+
+    /// How people read the key of an entry: all that is in it.
+    static func shown(entry key: [UInt8]) -> String {
+        guard let elements = try? KeyCoder.decode(key) else { return "\(key)" }
+        return elements.map { JSONValue(keyElements: [$0])?.plainText ?? "\($0)" }.joined(separator: ", ")
     }
 
     func error(_ kind: StoreError.Kind, _ message: String, field: String? = nil, key: String? = nil) -> StoreError {

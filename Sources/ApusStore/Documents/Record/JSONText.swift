@@ -26,6 +26,16 @@ extension JSONValue {
         return text
     }
 
+    /// The same, but strings, times and identifiers as they are.
+    var plainText: String {
+        switch self {
+        case .string(let value): value
+        case .date(let value): value.description
+        case .id(let value): value.description
+        default: jsonText
+        }
+    }
+
     private func write(to text: inout String) {
         switch self {
         case .null: text += "null"
