@@ -4,6 +4,7 @@ import Apus
 import ApusIO
 import ApusSimulation
 import ApusStore
+import Foundation
 
 struct Talk: Document {
     var id = DocumentID.automatic
@@ -68,6 +69,22 @@ final class DocumentFixture {
     func messages() throws -> Documents<Message> {
         _ = try talks()
         return try store.documents()
+    }
+}
+
+/// A store on the real machine, in a directory that goes with it.
+final class RealStore: Sendable {
+    let store: Store
+    private let directory: URL
+
+    init() throws {
+        directory = FileManager.default.temporaryDirectory.appendingPathComponent("apus-store-\(UUID().uuidString)")
+        store = try Store.open(at: directory.path)
+    }
+
+    deinit {
+        try? store.close()
+        try? FileManager.default.removeItem(at: directory)
     }
 }
 

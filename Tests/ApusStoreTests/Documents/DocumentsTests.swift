@@ -105,6 +105,15 @@ import Testing
         let accounts: Documents<Account> = try DocumentFixture().store.documents()
         try accounts.insert([Account(id: 1), Account(id: 2), Account(id: 3, email: "a")])
         #expect(storeError { try accounts.update(Account(id: 2, email: "a")) }?.kind == .constraintViolated)
+        #expect(try accounts.get(by: \.email, "a")?.id == 3)
+        #expect(try accounts.get(by: \.email, "b") == nil && accounts.get(by: \.email, nil) == nil)
+        try accounts.store.transaction { transaction in
+            try accounts.update(3, in: transaction) { $0.email = "b" }
+            #expect(try accounts.get(by: \.email, "b", in: transaction)?.id == 3)
+            #expect(try accounts.get(by: \.email, "a", in: transaction) == nil)
+        }
+        #expect(storeError { try accounts.get(by: \.id, 3) }?.kind == .invalidQuery)
+        try accounts.update(3) { $0.email = "a" }
         #expect(try accounts.query().filter(\.email == nil).sorted(by: \.id).all().map(\.id) == [1, 2])
         #expect(try accounts.query().filter(\.email == "a").all().map(\.id) == [3])
     }
@@ -214,7 +223,8 @@ import Testing
     }
 
     @Test func everythingHasAnAsynchronousForm() async throws {
-        let store = try Store(Database.open(at: "/db", environment: .system().withSimulatedDisk()))
+        let real = try RealStore()
+        let store = real.store
         let talks = try await store.documents(Talk.self)
         let id = try await talks.insert(Talk(title: "a"))
         #expect(try await talks.get(id)?.title == "a")
@@ -222,20 +232,25 @@ import Testing
         #expect(try await talks.query().filter(\.title == "b").count() == 1)
         #expect(try await talks.query().filter(\.title == "b").all().map(\.id) == [id])
         #expect(try await talks.query().first()?.title == "b")
+        #expect(try await talks.query().explain().matched == 1)
         #expect(try await talks.delete(id))
-        try await store.onClose()
     }
-}
 
-extension Environment {
-    /// Real threads over a disk in memory.
-    fileprivate func withSimulatedDisk() -> Environment {
-        var copy = self
-        copy.fileSystem = Environment.simulated(seed: 1).fileSystem
-        return copy
+    @Test func documentsOfManyTasksAreAllThere() async throws {
+        let real = try RealStore()
+        let talks = try await real.store.documents(Talk.self)
+        let messages = try await real.store.documents(Message.self)
+        let talk = try await talks.insert(Talk(title: "a"))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<64 {
+                group.addTask {
+                    let time = Timestamp(milliseconds: Int64(number))
+                    try await messages.insert(Message(talk: talk, role: .user, time: time, text: "x", tags: ["t"]))
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await messages.query().filter(.contains(\.tags, "t")).count() == 64)
+        #expect(try await real.store.verify().isSound)
     }
-}
-
-extension Store {
-    fileprivate func onClose() async throws { try close() }
 }

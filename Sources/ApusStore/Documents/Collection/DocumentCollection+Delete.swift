@@ -148,12 +148,6 @@ extension DocumentCollection {
         }
         return keys
     }
-
-    func hasReferrer(
-        to key: UnsafeRawBufferPointer, by reference: ReferenceDefinition, in reader: some StoreReader
-    ) throws -> Bool {
-        try !referrers(to: [UInt8](key), by: reference, limit: 1, in: reader).isEmpty
-    }
 }
 
 extension JSONValue {

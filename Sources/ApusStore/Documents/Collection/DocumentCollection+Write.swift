@@ -142,8 +142,9 @@ extension DocumentCollection {
         _ old: RecordHeader, _ new: RecordHeader, _ key: UnsafeRawBufferPointer, in transaction: StoreTransaction
     ) throws {
         guard new.expiry != 0, old.expiry == 0 || new.expiry < old.expiry else { return }
-        for (collection, reference) in try referrers()
-        where try collection.hasReferrer(to: key, by: reference, in: transaction) {
+        for (collection, reference) in try referrers() {
+            let keys = try collection.referrers(to: [UInt8](key), by: reference, limit: 2, in: transaction)
+            if keys.allSatisfy({ collection === self && $0.elementsEqual(key) }) { continue }
             throw error(
                 .constraintViolated, "the document cannot expire earlier while documents of \(collection.name) refer to it",
                 key: Self.shown(key))
@@ -170,15 +171,16 @@ extension DocumentCollection {
             }
             if isUnchanged == true { continue }
             guard let target = try reference.targetKey(value) else { continue }
+            // A document may refer to itself.
+            let isItself =
+                reference.targetKeyspace.name == keyspace.name
+                && target.dropFirst(Self.documentPrefix.count).elementsEqual(key)
+            if isItself { continue }
             let expiry = try transaction.withValue(for: target, in: reference.targetKeyspace) { value in
                 try value.withUnsafeBytes { try RecordView($0).header.expiry }
             }
             let targetKey = Self.shown(target.dropFirst(Self.documentPrefix.count))
             guard let expiry else {
-                // A document may refer to itself.
-                if reference.targetKeyspace.name == keyspace.name,
-                    target.dropFirst(Self.documentPrefix.count).elementsEqual(key)
-                { continue }
                 throw error(
                     .constraintViolated, "refers to \(targetKey) of \(reference.definition.target), which does not exist",
                     field: reference.definition.path.description, key: Self.shown(key))
