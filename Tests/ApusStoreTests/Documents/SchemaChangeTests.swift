@@ -1,5 +1,5 @@
-// Schemas that change: indexes built over documents that are there, while others write and after crashes; migrations that
-// run once, go on after a crash, and can be tried without harm; what cannot change.
+// Schemas that change: indexes built over documents that are there, while others write and after crashes; migrations
+// that run once, go on after a crash, and can be tried without harm; what cannot change.
 
 import Apus
 import ApusIO

@@ -1,11 +1,11 @@
-// Deleting a document and what its references demand: a list of work instead of recursion, so that no chain of documents
-// is too long for the stack.
+// Deleting a document and what its references demand: a list of work instead of recursion, so that no chain of
+// documents is too long for the stack.
 
 import Apus
 
 extension DocumentCollection {
-    /// Deletes the document with that primary key (encoded), and what refers to it as its references say. False if there
-    /// is none. If a reference forbids it, nothing has changed.
+    /// Deletes the document with that primary key (encoded), and what refers to it as its references say. False if
+    /// there is none. If a reference forbids it, nothing has changed.
     func delete(
         _ key: [UInt8], expecting version: UInt64? = nil, in transaction: StoreTransaction
     ) throws -> Bool {
@@ -28,22 +28,28 @@ extension DocumentCollection {
         let savepoint = transaction.savepoint()
         do {
             var work: [(collection: DocumentCollection, key: [UInt8])] = [(self, key)]
+            // Asked at the end, so that what the deletion takes along is no obstacle, in whatever order it goes.
+            var restrictions: [Restriction] = []
             while let next = work.popLast() {
                 guard let record = try transaction.get(Self.documentPrefix + next.key, in: next.collection.keyspace)
                 else { continue }
                 // The document goes first, so that a cycle of references ends.
                 try next.collection.remove(next.key, record, in: transaction)
                 for (collection, reference) in try next.collection.referrers() {
+                    if reference.action == .restrict {
+                        restrictions.append(
+                            Restriction(target: next.collection, key: next.key, source: collection, reference: reference))
+                        continue
+                    }
                     let keys = try collection.referrers(to: next.key, by: reference, in: transaction)
-                    switch reference.action {
-                    case .cascade: work += keys.map { (collection, $0) }
-                    case .restrict:
-                        if let first = keys.first { throw next.collection.restricted(next.key, collection, first) }
-                    case .setNull:
+                    if reference.action == .cascade {
+                        work += keys.map { (collection, $0) }
+                    } else {
                         for key in keys { try collection.setNull(reference.path, key, in: transaction) }
                     }
                 }
             }
+            for restriction in restrictions { try restriction.check(in: transaction) }
         } catch {
             try transaction.rollBack(to: savepoint)
             throw error
@@ -51,10 +57,20 @@ extension DocumentCollection {
         return true
     }
 
-    private func restricted(_ key: [UInt8], _ other: DocumentCollection, _ referrer: [UInt8]) -> StoreError {
-        error(
-            .constraintViolated, "the document \(Self.shown(referrer)) of \(other.name) refers to it",
-            key: Self.shown(key))
+    /// A document that is gone only if nobody refers to it.
+    private struct Restriction {
+        var target: DocumentCollection
+        var key: [UInt8]
+        var source: DocumentCollection
+        var reference: ReferenceDefinition
+
+        func check(in transaction: StoreTransaction) throws {
+            let first = try source.referrers(to: key, by: reference, limit: 1, in: transaction).first
+            guard let first else { return }
+            throw target.error(
+                .constraintViolated, "the document \(DocumentCollection.shown(first)) of \(source.name) refers to it",
+                field: reference.path.description, key: DocumentCollection.shown(key))
+        }
     }
 
     private func header(of record: [UInt8], _ key: [UInt8]) throws -> RecordHeader {

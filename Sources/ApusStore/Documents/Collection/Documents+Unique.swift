@@ -1,6 +1,6 @@
 // Reading by a unique field: two look-ups, and none of what a query has to think about first.
 
-public import Apus
+import Apus
 
 extension Documents {
     /// The document whose field has that value; nil if there is none: `users.get(by: \.email, "ada@example.org")`.
@@ -17,7 +17,7 @@ extension Documents {
 
     /// See the synchronous form.
     public func get<Value: Encodable & Sendable>(
-        by field: KeyPath<Root, Value> & Sendable, _ value: Value, in snapshot: StoreSnapshot? = nil
+        by field: any KeyPath<Root, Value> & Sendable, _ value: Value, in snapshot: StoreSnapshot? = nil
     ) async throws -> Root? {
         try await store.onWorker { try get(by: field, value, in: snapshot) }
     }

@@ -130,8 +130,8 @@ public struct Documents<Root: Document>: Sendable {
         try store.transaction { try update(id, in: $0, change) }
     }
 
-    /// Deletes a document, and does what references to it demand: deletes those that refer to it, makes their references
-    /// null, or fails.
+    /// Deletes a document, and does what references to it demand: deletes those that refer to it, makes their
+    /// references null, or fails.
     /// - Returns: whether there was one.
     @discardableResult
     public func delete(_ id: Root.ID, expecting version: UInt64? = nil, in transaction: StoreTransaction) throws -> Bool

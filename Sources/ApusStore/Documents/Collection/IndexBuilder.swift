@@ -1,7 +1,8 @@
 // Building indexes over documents that are there already, while writers go on. Writers keep up every index from the
-// commit that declared it; the builder adds the entries of older documents, a batch at a time. A batch is a serializable
-// transaction that reads its documents and the state, writes their entries and how far it has got: a document that
-// changes meanwhile is a conflict, and the batch runs again. After a crash building goes on where the state says.
+// commit that declared it; the builder adds the entries of older documents, a batch at a time. A batch is a
+// serializable transaction that reads its documents and the state, writes their entries and how far it has got: a
+// document that changes meanwhile is a conflict, and the batch runs again. After a crash building goes on where the
+// state says.
 
 import Apus
 import ApusIO

@@ -1,6 +1,6 @@
 // Opening collections of documents: the schema asked for is compared with the one in the catalogue, and what differs
-// becomes true. Indexes that are gone are removed in one range deletion, new ones are built in the background, documents
-// of an older version are migrated before anyone sees them.
+// becomes true. Indexes that are gone are removed in one range deletion, new ones are built in the background,
+// documents of an older version are migrated before anyone sees them.
 
 import Apus
 import ApusIO

@@ -133,8 +133,8 @@ public struct DocumentQuery<Root> {
         return try groups(by: [], [computation]).first?.value ?? (computation.function == .count ? 0 : .null)
     }
 
-    /// Deletes the documents, each with what refers to it, in one transaction: all of them or none. Inside a transaction,
-    /// in that.
+    /// Deletes the documents, each with what refers to it, in one transaction: all of them or none. Inside a
+    /// transaction, in that.
     /// - Returns: how many there were.
     @discardableResult
     public func delete() throws -> Int {

@@ -1,4 +1,5 @@
-// Answering a query by its plan: the walk over documents or entries, what is asked of each, and how many were looked at.
+// Answering a query by its plan: the walk over documents or entries, what is asked of each, and how many were looked
+// at.
 
 import Apus
 

@@ -121,8 +121,8 @@ extension JSONValue {
         }
     }
 
-    /// The value as a field of that kind holds it: text as an identifier or a time, a whole number as an integer. nil if
-    /// the field cannot hold it.
+    /// The value as a field of that kind holds it: text as an identifier or a time, a whole number as an integer. nil
+    /// if the field cannot hold it.
     func converted(to kind: FieldKind) -> JSONValue? {
         switch (kind, self) {
         case (_, .null), (.any, _), (.bool, .bool), (.integer, .integer), (.integer, .unsigned), (.double, .double),

@@ -1,5 +1,6 @@
-// Turns `Encodable` values into record bytes in one pass: the containers of the standard library write straight into one
-// growing buffer, and the byte counts of arrays and objects are filled in when they end. There is no tree in between.
+// Turns `Encodable` values into record bytes in one pass: the containers of the standard library write straight into
+// one growing buffer, and the byte counts of arrays and objects are filled in when they end. There is no tree in
+// between.
 //
 // What makes it fast is that a type encodes its fields in the same order every time: the encoder remembers the names
 // and numbers of the previous document in a row, and looks a name up only where this document differs.

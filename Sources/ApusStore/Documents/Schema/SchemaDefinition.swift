@@ -1,6 +1,6 @@
 // What a collection of documents declares, without the Swift type it may have been declared with. It lies in the
-// catalogue as JSON text, so that whoever opens the collection (the command line, the deletion of a referenced document)
-// keeps the same rules.
+// catalogue as JSON text, so that whoever opens the collection (the command line, the deletion of a referenced
+// document) keeps the same rules.
 
 import Apus
 

@@ -172,23 +172,31 @@ extension DocumentHistory {
         return forget("parent", key, parentAction, in: &state, at: time)
     }
 
-    /// What happens to the items whose `field` was the key.
+    /// What happens to the items whose `field` was the key. False if one is left that refers to what is gone.
     private func forget(
         _ field: String, _ key: Int, _ action: ReferenceAction, in state: inout ModelState, at time: UInt64
     ) -> Bool {
-        let referrers = state.items.live(at: time).filter { $0.value.fields[field] == JSONValue(key) }
-        if action == .restrict { return referrers.isEmpty }
-        for (referrer, item) in referrers {
-            if action == .setNull {
-                var changed = item
-                changed.fields[field] = .null
-                changed.version += 1
-                state.items[referrer] = changed
-            } else if !delete(item: referrer, in: &state, at: time) {
-                return false
+        var gone = [(field, key, action)]
+        var restrictions: [(String, Int)] = []
+        while let (field, key, action) = gone.popLast() {
+            for (referrer, item) in state.items.live(at: time) where item.fields[field] == JSONValue(key) {
+                switch action {
+                case .restrict: break
+                case .setNull:
+                    var changed = item
+                    changed.fields[field] = .null
+                    changed.version += 1
+                    state.items[referrer] = changed
+                case .cascade:
+                    state.items[referrer] = nil
+                    gone.append(("parent", referrer, parentAction))
+                }
             }
+            if action == .restrict { restrictions.append((field, key)) }
         }
-        return true
+        return restrictions.allSatisfy { field, key in
+            !state.items.live(at: time).values.contains { $0.fields[field] == JSONValue(key) }
+        }
     }
 
     // MARK: Transactions

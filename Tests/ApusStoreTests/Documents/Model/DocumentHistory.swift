@@ -1,6 +1,6 @@
-// One random history of two collections that refer to each other, on a simulated machine, and the same history in plain
-// dictionaries. Each step draws from a generator of its own, so a failing history is run again by its seed, and steps can
-// be left out.
+// One random history of two collections that refer to each other, on a simulated machine, and the same history in
+// plain dictionaries. Each step draws from a generator of its own, so a failing history is run again by its seed, and
+// steps can be left out.
 
 import Apus
 import ApusIO
@@ -87,6 +87,8 @@ final class DocumentHistory {
                 if random.chance(40) { _ = machine.scheduler.runOne() }
             }
         }
+        machine.disk.removeFaults()
+        if machine.disk.isStopped { try recover() }
         try items.buildIndexes()
         try check("at the end")
         try store.close()

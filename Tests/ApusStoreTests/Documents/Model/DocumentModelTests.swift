@@ -1,5 +1,5 @@
-// Documents against the model, over random histories of every operation, with crashes. A failing history prints the line
-// that runs it again:
+// Documents against the model, over random histories of every operation, with crashes. A failing history prints the
+// line that runs it again:
 //
 //   APUS_SEED=<seed>          runs that one alone and prints all of it
 //   APUS_SEED_OFFSET=<n>      moves the whole range of seeds

@@ -1,5 +1,5 @@
-// What documents should be, in plain dictionaries, and what conditions mean, written without a look at the store's code:
-// every question is answered by looking at every document.
+// What documents should be, in plain dictionaries, and what conditions mean, written without a look at the store's
+// code: every question is answered by looking at every document.
 
 import Apus
 
