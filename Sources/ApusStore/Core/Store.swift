@@ -23,6 +23,8 @@ public final class Store: Sendable {
     let catalogue: Catalogue
     /// The collections that somebody holds, so that all who ask for one share it.
     private let collections = Monitor([CollectionName: WeakCollection]())
+    /// Counts the changes of schemas of documents, so that collections know when to look again who refers to them.
+    let documentSchemas = Monitor(0)
 
     /// Puts a store on a database that is open already. Its keyspaces whose names begin with `store`, `blob:`, `doc:`,
     /// `session:` and `vector:` are the store's; others stay the application's own.

@@ -70,8 +70,9 @@ extension CollectionKind {
     var verifiableType: (any VerifiableCollection.Type)? {
         switch self {
         case .blobs: BlobCollection.self
+        case .documents: DocumentCollection.self
         case .sessions: SessionCollection.self
-        case .documents, .vectors: nil
+        case .vectors: nil
         }
     }
 }
