@@ -22,6 +22,9 @@ public final class Snapshot: Sendable {
     /// Number of entries ever written when the snapshot was taken: later snapshots have larger numbers.
     public var sequence: UInt64 { pin.sequence.rawValue }
 
+    /// When the snapshot was taken, by `Database.time`: what had expired by then it does not see.
+    public var time: UInt64 { pin.time }
+
     /// Lets compaction drop what only this snapshot sees. Reads after it throw `closed`. Idempotent.
     public func release() {
         if isReleased.exchange(true, ordering: .acquiringAndReleasing) { return }
@@ -32,6 +35,20 @@ public final class Snapshot: Sendable {
     public func get(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> [UInt8]? {
         let reader = try reader(keyspace)
         return try key.withBytes { (key) throws(ApusError) in try reader.get(key) }
+    }
+
+    /// Calls `body` with the value of `key` where it lies; nil if there was none. See `Keyspace.withValue`.
+    public func withValue<Result>(
+        for key: some ByteRepresentable, in keyspace: Keyspace, _ body: (RawSpan) throws -> Result
+    ) throws -> Result? {
+        let reader = try reader(keyspace)
+        var outcome: Swift.Result<Result, any Error>?
+        try key.withBytes { (key) throws(ApusError) in
+            try reader.withValue(key) { (value) throws(ApusError) in
+                do { outcome = .success(try body(value.bytes)) } catch { outcome = .failure(error) }
+            }
+        }
+        return try outcome?.get()
     }
 
     public func get(_ keys: [some ByteRepresentable], in keyspace: Keyspace) throws(ApusError) -> [[UInt8]?] {

@@ -27,6 +27,9 @@ public final class Transaction {
         snapshot = try database.snapshot()
     }
 
+    /// When the transaction began, by `Database.time`: what had expired by then it does not see.
+    public var time: UInt64 { snapshot.time }
+
     // MARK: Writing
 
     public func put(
