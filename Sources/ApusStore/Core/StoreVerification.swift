@@ -69,7 +69,8 @@ extension CollectionKind {
     /// The type that verifies collections of the kind; nil if there is none.
     var verifiableType: (any VerifiableCollection.Type)? {
         switch self {
-        case .blobs, .sessions, .documents, .vectors: nil
+        case .vectors: VectorCollection.self
+        case .blobs, .sessions, .documents: nil
         }
     }
 }

@@ -1,7 +1,7 @@
 // The memory behind a vector index: rows of codes and lists of links, in chunks that never move, so that searches read
 // without a lock while nodes are added.
 //
-//   row:    codes, padded with zeros to 32 │ scale: f32 │ bias: f32 │ error: f32 │ state: u32 │ node: u64 │ tag: u64
+//   row:    codes, padded with zeros to 32 │ scale: f32 │ bias: f32 │ error: f32 │ state: u32 │ node: u64 │ metadata: address
 //   links:  capacity × u32, slot + 1 each; the first 0 ends the list
 //
 // This is the unsafe fence of the index. Invariants:
@@ -9,7 +9,9 @@
 // 2. A row is written by one thread before any link to it is published (release), and read only by those who found its
 //    slot in a link or behind the writer's lock (acquire). It is written again only after `ReclamationGate` has seen
 //    every search leave that may know the slot.
-// 3. `state`, `node` and links are atomic. Links are hints: a reader may see part of a change.
+// 3. Metadata is an allocation of its own, its length in front, made before the row is published and freed when the slot
+//    is written again or the memory goes.
+// 4. `state`, `node` and links are atomic. Links are hints: a reader may see part of a change.
 
 import ApusIO
 import Synchronization
@@ -23,6 +25,10 @@ final class NodeMemory: @unchecked Sendable {
         static let live: UInt32 = 1
         /// Deleted; searches go through it, and older snapshots still find it.
         static let dead: UInt32 = 2
+        /// Added by a transaction that has not ended.
+        static let pending: UInt32 = 3
+        /// Deleted, and nobody can see it any more; searches still go through it.
+        static let leaving: UInt32 = 4
     }
 
     static let chunkShift = 12
@@ -39,6 +45,8 @@ final class NodeMemory: @unchecked Sendable {
     private let chunks: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     /// Keeps the chunks mapped. Guarded by the index's lock, like growing itself.
     private var owned: [PageMemory] = []
+    /// Slots that may have been written.
+    private var reservedCount = 0
 
     init?(dimension: Int, linkCapacity: Int) {
         self.dimension = dimension
@@ -50,18 +58,24 @@ final class NodeMemory: @unchecked Sendable {
         chunks = table.base.bindMemory(to: UnsafeMutableRawPointer?.self, capacity: NodeMemory.chunkLimit)
     }
 
+    deinit {
+        for slot in 0..<reservedCount { setMetadata(UInt32(slot), []) }
+    }
+
     /// Bytes that one slot takes.
     var bytesPerSlot: Int { rowStride + 4 * linkCapacity }
 
     /// Makes sure that the slot has memory. False if there is none left, or no more slots.
     func reserve(slot: Int) -> Bool {
         let chunk = slot >> NodeMemory.chunkShift
-        if chunk < owned.count { return true }
-        guard chunk < NodeMemory.chunkLimit,
-            let memory = PageMemory(byteCount: NodeMemory.chunkSlotCount * bytesPerSlot)
-        else { return false }
-        owned.append(memory)
-        chunks[chunk] = memory.base
+        if chunk >= owned.count {
+            guard chunk < NodeMemory.chunkLimit,
+                let memory = PageMemory(byteCount: NodeMemory.chunkSlotCount * bytesPerSlot)
+            else { return false }
+            owned.append(memory)
+            chunks[chunk] = memory.base
+        }
+        reservedCount = max(reservedCount, slot + 1)
         return true
     }
 
@@ -120,6 +134,37 @@ final class NodeMemory: @unchecked Sendable {
     /// The number that the vector has in the database.
     @inline(__always)
     func node(_ slot: UInt32) -> UInt64 { nodeCell(slot).pointee.load(ordering: .relaxed) }
+
+    // MARK: Metadata
+
+    /// The metadata of a slot, encoded; empty if it has none.
+    @inline(__always)
+    func metadata(_ slot: UInt32) -> UnsafeRawBufferPointer {
+        let address = metadataCell(slot).pointee.load(ordering: .relaxed)
+        guard let pointer = UnsafeRawPointer(bitPattern: address) else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        return UnsafeRawBufferPointer(start: pointer + 8, count: pointer.load(as: Int.self))
+    }
+
+    /// Replaces the metadata of a slot that nobody can reach.
+    func setMetadata(_ slot: UInt32, _ bytes: [UInt8]) {
+        let old = metadataCell(slot).pointee.load(ordering: .relaxed)
+        UnsafeMutableRawPointer(bitPattern: old)?.deallocate()
+        var address: UInt = 0
+        if !bytes.isEmpty {
+            let copy = UnsafeMutableRawPointer.allocate(byteCount: 8 + bytes.count, alignment: 8)
+            copy.storeBytes(of: bytes.count, as: Int.self)
+            bytes.withUnsafeBytes { (copy + 8).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            address = UInt(bitPattern: copy)
+        }
+        metadataCell(slot).pointee.store(address, ordering: .relaxed)
+    }
+
+    @inline(__always)
+    private func metadataCell(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt>> {
+        (row(slot) + (codeByteCount &+ 24)).assumingMemoryBound(to: Atomic<UInt>.self)
+    }
 
     // MARK: Links
 

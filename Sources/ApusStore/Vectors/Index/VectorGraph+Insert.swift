@@ -3,44 +3,89 @@
 import ApusIO
 import Synchronization
 
+/// What the index keeps of a vector.
+struct IndexedVector {
+    var node: UInt64
+    var code: VectorCode
+    /// See `NodeMemory`.
+    var bias: Float
+    var error: Float
+    /// Encoded.
+    var metadata: [UInt8] = []
+}
+
 extension VectorGraph {
-    /// The links that a new node with these codes should have, nearest first; found without a lock.
-    func chooseLinks(for code: VectorCode, bias: Float) -> [UInt32] {
+    /// The links that a new vector should have, nearest first; found without a lock.
+    func chooseLinks(for vector: IndexedVector) -> [(slot: UInt32, node: UInt64)] {
         withScratch { scratch in
             let padded = memory.codeByteCount
             return withUnsafeTemporaryAllocation(of: Int16.self, capacity: padded) { elements in
-                for index in 0..<padded { elements[index] = index < code.codes.count ? Int16(code.codes[index]) : 0 }
+                let codes = vector.code.codes
+                for index in 0..<padded { elements[index] = index < codes.count ? Int16(codes[index]) : 0 }
                 let query = GraphQuery(
-                    elements: elements.baseAddress!, scale: code.scale, squaredNorm: bias, metric: metric)
+                    elements: elements.baseAddress!, scale: vector.code.scale, squaredNorm: vector.bias,
+                    metric: metric)
                 walk(query, width: parameters.constructionWidth, scratch) { _, _ in }
                 var candidates: [Candidate] = []
                 candidates.reserveCapacity(scratch.count)
                 for index in 0..<scratch.count {
                     let candidate = scratch.beam[index]
-                    if memory.state(candidate.slot) == NodeMemory.State.live { candidates.append(candidate) }
+                    if isLinkable(candidate.slot) { candidates.append(candidate) }
                 }
                 var chosen: [UInt32] = []
                 choose(from: candidates, limit: parameters.forwardLimit, scratch, into: &chosen)
-                return chosen
+                return chosen.map { ($0, memory.node($0)) }
             }
         }
     }
 
-    /// Adds a node and its links. Searches find it from then on. nil if there is no memory.
-    func insert(_ code: VectorCode, bias: Float, error: Float, node: UInt64, links: [UInt32]) -> UInt32? {
+    /// The slots of those nodes that the index has.
+    func slots(of nodes: [UInt64]) -> [UInt32] {
+        writer.withLock { writer in nodes.compactMap { writer.table.slot(of: $0, in: memory) } }
+    }
+
+    /// Bytes in use.
+    var byteCount: Int {
+        writer.withLock { writer in
+            slotCount.load(ordering: .relaxed) * memory.bytesPerSlot + writer.table.byteCount
+                + writer.metadataByteCount
+        }
+    }
+
+    /// Bytes in use after the next vector without metadata was added.
+    var byteCountWithOneMore: Int {
+        writer.withLock { writer in
+            let slots = slotCount.load(ordering: .relaxed) + (writer.free.isEmpty ? 1 : 0)
+            return slots * memory.bytesPerSlot + writer.table.byteCount + writer.metadataByteCount
+        }
+    }
+
+    private func isLinkable(_ slot: UInt32) -> Bool {
+        let state = memory.state(slot)
+        return state == NodeMemory.State.live || state == NodeMemory.State.pending
+    }
+
+    /// Adds a vector and its links. Searches find it from then on. False if there is no memory.
+    func insert(_ vector: IndexedVector, links: [UInt32], state: UInt32) -> Bool {
         withScratch { scratch in
             writer.withLock { writer in
-                guard let slot = place(code, bias: bias, error: error, node: node, &writer) else { return nil }
+                guard let slot = place(vector, &writer) else { return false }
+                // What was chosen without the lock may have been deleted since.
+                let links = links.filter { isLinkable($0) }
                 memory.setLinks(slot, links)
-                memory.setState(slot, NodeMemory.State.live)
+                memory.setState(slot, state)
+                liveCount.add(1, ordering: .relaxed)
+                if Int(slot) == slotCount.load(ordering: .relaxed) {
+                    slotCount.store(Int(slot) + 1, ordering: .releasing)
+                }
                 for link in links { linkBack(from: link, to: slot, &writer, scratch) }
-                return slot
+                return true
             }
         }
     }
 
     /// Writes a row that nothing leads to yet.
-    func place(_ code: VectorCode, bias: Float, error: Float, node: UInt64, _ writer: inout Writer) -> UInt32? {
+    private func place(_ vector: IndexedVector, _ writer: inout Writer) -> UInt32? {
         let slot: UInt32
         if let free = writer.free.popLast() {
             slot = free
@@ -50,10 +95,12 @@ extension VectorGraph {
             slot = UInt32(next)
         }
         let codes = memory.code(slot)
-        code.codes.withUnsafeBufferPointer { codes.update(from: $0.baseAddress!, count: $0.count) }
-        memory.describe(slot, scale: code.scale, bias: bias, error: error, node: node)
-        liveCount.add(1, ordering: .relaxed)
-        if Int(slot) == slotCount.load(ordering: .relaxed) { slotCount.store(Int(slot) + 1, ordering: .releasing) }
+        vector.code.codes.withUnsafeBufferPointer { codes.update(from: $0.baseAddress!, count: $0.count) }
+        memory.describe(
+            slot, scale: vector.code.scale, bias: vector.bias, error: vector.error, node: vector.node)
+        memory.setMetadata(slot, vector.metadata)
+        writer.metadataByteCount += vector.metadata.isEmpty ? 0 : 8 + vector.metadata.count
+        writer.table.insert(slot, in: memory)
         return slot
     }
 

@@ -34,28 +34,28 @@ final class VectorGraph: Sendable {
     let gate = ReclamationGate()
     /// Slots in use or free; searches ignore what lies above.
     let slotCount = Atomic<Int>(0)
-    /// Live ones.
+    /// Those that a search may return: live ones, and those of transactions under way.
     let liveCount = Atomic<Int>(0)
     let writer = Monitor(Writer())
     private let scratches = Monitor<[SearchScratch]>([])
 
     /// What only changes touch.
     struct Writer {
+        var table = SlotTable()
+        /// Bytes of metadata in memory.
+        var metadataByteCount = 0
         /// Ready to be written.
         var free: [UInt32] = []
-        /// Dead, still linked.
-        var dead: [UInt32] = []
-        /// A sweep over all lists for links to what was dead when it began.
-        var sweep: Sweep?
+        /// Deleted, each with the sequence number from which on nobody sees it.
+        var dead: [(slot: UInt32, sequence: UInt64)] = []
+        /// Being unlinked: see VectorGraph+Remove.swift.
+        var leaving: [UInt32] = []
+        /// Where the sweep that unlinks them has come to.
+        var sweepPosition = 0
         /// No longer linked; searches under way may still know them.
         var retired: [(slot: UInt32, mark: UInt64)] = []
         var candidates: [Candidate] = []
         var chosen: [UInt32] = []
-    }
-
-    struct Sweep {
-        var next: Int
-        var dead: Set<UInt32>
     }
 
     init?(
