@@ -27,9 +27,6 @@ public enum SearchEffort: Sendable, Hashable {
 }
 
 extension VectorCollection {
-    /// Collections up to this size are searched exactly: it takes no longer.
-    static let smallCount = 512
-
     /// The nearest vectors, nearest first.
     ///
     /// - Parameters:
@@ -63,8 +60,7 @@ extension VectorCollection {
         }
         let firstUnindexed = firstUnindexed.load(ordering: .sequentiallyConsistent)
         if firstUnindexed != .max { try search.scanDatabase(from: firstUnindexed) }
-        if case .approximate(let width) = effort, graph.liveCount.load(ordering: .relaxed) > VectorCollection.smallCount
-        {
+        if case .approximate(let width) = effort, graph.liveCount.load(ordering: .relaxed) > options.smallCount {
             var width = max(width, count)
             // What the reader cannot see, and what the filter holds back, makes results fewer: look further then.
             while width < graph.slotCount.load(ordering: .relaxed) {
@@ -199,7 +195,7 @@ struct VectorSearch<Reader: StoreReader> {
                 }
                 let query = GraphQuery(queryCode, elements: elements.baseAddress!, metric: shape.metric)
                 return BoundedEstimate(query, queryCode, metric: shape.metric, dimension: shape.dimension)
-                    .estimate(dot, scale: record.scale, bias: vector.bias, error: record.error)
+                    .estimate(dot, scale: vector.code.scale, bias: vector.bias, error: record.error)
             }
             if distance - margin <= nearest.limit {
                 nearest.add(distance + margin)

@@ -138,6 +138,8 @@ public struct VectorOptions: Sendable {
     /// Bytes that the index may take in memory. Vectors beyond it are kept like all others, but a search reads them from
     /// the database, one by one.
     public var memoryBudget: Int
+    /// Collections up to this size are searched exactly: it takes no longer.
+    var smallCount = 512
     var graphParameters = GraphParameters()
 
     public init(memoryBudget: Int = 1 << 30) {

@@ -5,7 +5,7 @@
 //   node:      key: 01 │ node: u64, big-endian     value: key length: varint │ key │ metadata length: varint │ metadata │
 //                                                         scale: f32 │ norm: f32 │ error: f32 │
 //                                                         link count: varint │ links, differences: varint │ codes
-//   original:  key: node: u64, big-endian          value: elements, 4 or 2 bytes each     — FORMAT.md §8.5
+//   original:  key: node: u64, big-endian          value: elements, 4 or 2 bytes each     — FORMAT.md §8.2
 //
 // Links are the nodes that the new one was linked to, ascending, each as the difference from the one before. Links back
 // are not stored: who reads all nodes in order and links them as they come has the same graph again. So one vector costs

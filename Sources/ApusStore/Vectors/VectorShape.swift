@@ -13,7 +13,7 @@ struct VectorShape: Sendable, Equatable {
 
     // MARK: Definition
 
-    /// dimension: varint │ metric: u8 │ element: u8                                                — FORMAT.md §8.5.1
+    /// dimension: varint │ metric: u8 │ element: u8                                                — FORMAT.md §8.2
     var definition: [UInt8] {
         var bytes: [UInt8] = []
         bytes.appendVarint(UInt64(dimension))
@@ -89,7 +89,11 @@ struct VectorShape: Sendable, Equatable {
 
     /// The index's part of a record.
     func indexed(node: UInt64, _ record: VectorRecord) -> IndexedVector {
-        let code = VectorCode(codes: record.codes, scale: record.scale)
+        var code = VectorCode(codes: record.codes, scale: record.scale)
+        // Without an original the codes are the vector, and it is their direction that counts.
+        if metric == .cosine, !keepsOriginals, record.scale > 0 {
+            code.scale /= code.squaredNorm.squareRoot()
+        }
         return IndexedVector(
             node: node, code: code, bias: bias(code, norm: record.norm), error: record.error,
             metadata: record.metadata)

@@ -63,7 +63,7 @@ extension VectorGraph {
     private func beginSweep(_ oldest: UInt64, _ writer: inout Writer) {
         let slotCount = slotCount.load(ordering: .relaxed)
         // They come nearly in the order of their sequence numbers, so enough of them can go if this one can.
-        let due = max(64, slotCount / VectorGraph.deadShare)
+        let due = max(parameters.leastSwept, slotCount / VectorGraph.deadShare)
         guard writer.dead.count >= due, writer.dead[due - 1].sequence <= oldest else { return }
         var kept: [(slot: UInt32, sequence: UInt64)] = []
         for entry in writer.dead {

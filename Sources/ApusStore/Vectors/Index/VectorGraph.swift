@@ -22,6 +22,8 @@ struct GraphParameters: Sendable {
     /// How much nearer a chosen neighbour must be to leave a candidate out; 1 leaves out most. Applied to distances that
     /// are squares.
     var slack: Float = 1.2
+    /// Deleted nodes that a sweep is worth for, however small the graph.
+    var leastSwept = 64
     /// Nodes where searches begin.
     var entryCount = 48
 }

@@ -2,7 +2,7 @@
 // where filters look at them during a search.
 //
 //   count: varint │ fields, by name ascending
-//   field:  name length: varint │ name │ tag: u8 │ payload                                        — FORMAT.md §8.5.3
+//   field:  name length: varint │ name │ tag: u8 │ payload                                        — FORMAT.md §8.2
 
 /// A value of a vector's metadata.
 public enum MetadataValue: Sendable, Hashable {
