@@ -31,10 +31,10 @@ final class NodeMemory: @unchecked Sendable {
         static let leaving: UInt32 = 4
     }
 
-    static let chunkShift = 12
+    static let chunkShift = 16
     static let chunkSlotCount = 1 << chunkShift
     /// 2²⁸ vectors. The table of chunks is reserved address space: untouched pages take no memory.
-    static let chunkLimit = 1 << 16
+    static let chunkLimit = 1 << 12
 
     let dimension: Int
     let linkCapacity: Int

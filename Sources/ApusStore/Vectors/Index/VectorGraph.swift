@@ -21,7 +21,7 @@ struct GraphParameters: Sendable {
     var constructionWidth = 96
     /// How much nearer a chosen neighbour must be to leave a candidate out; 1 leaves out most. Applied to distances that
     /// are squares.
-    var slack: Float = 1.2
+    var slack: Float = 1
     /// Deleted nodes that a sweep is worth for, however small the graph.
     var leastSwept = 64
     /// Nodes where searches begin.
