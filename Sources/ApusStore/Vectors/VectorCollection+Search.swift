@@ -128,7 +128,11 @@ struct VectorSearch<Reader: StoreReader> {
         var high = found.count
         while low < high {
             let middle = (low + high) / 2
-            if (found[middle].distance, found[middle].node) < (distance, node) { low = middle + 1 } else { high = middle }
+            if (found[middle].distance, found[middle].node) < (distance, node) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         if low == count { return }
         if found.count == count { found.removeLast() }
@@ -216,7 +220,8 @@ struct VectorSearch<Reader: StoreReader> {
             }
             guard let header = header ?? nil else { throw collection.damaged("the record of node \(node) is damaged") }
             return VectorMatch(
-                key: header.key, distance: distance, metadata: try collection.metadata(header.metadata, key: header.key))
+                key: header.key, distance: distance, metadata: try collection.metadata(header.metadata, key: header.key)
+            )
         }
     }
 }

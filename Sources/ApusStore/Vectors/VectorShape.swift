@@ -42,7 +42,7 @@ struct VectorShape: Sendable, Equatable {
         self = parsed
     }
 
-    var keepsOriginals: Bool { element != .int8 }
+    var keepsOriginals: Bool { element == .float32 || element == .float16 }
     var originalByteCount: Int { element == .float32 ? 4 * dimension : 2 * dimension }
 
     // MARK: Writing
@@ -74,14 +74,14 @@ struct VectorShape: Sendable, Equatable {
                 rounded[index] = HalfFloat.widened(half)
             }
             original = bytes
-        case .int8: break
+        case .int8, .compact: break
         }
         let norm = VectorShape.norm(rounded)
         if metric == .cosine, norm > 0 {
             for index in 0..<dimension { rounded[index] /= norm }
         }
         return rounded.withUnsafeBufferPointer { rounded in
-            let code = VectorCode(rounded)
+            let code = VectorCode(rounded, levels: element.levels)
             return Encoded(
                 code: code, norm: norm, error: keepsOriginals ? code.error(of: rounded) : 0, original: original)
         }
@@ -131,7 +131,8 @@ struct VectorShape: Sendable, Equatable {
             (0..<dimension).map { index in
                 element == .float32
                     ? Float(
-                        bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)))
+                        bitPattern: UInt32(
+                            littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)))
                     : HalfFloat.widened(
                         UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)))
             }
@@ -139,7 +140,9 @@ struct VectorShape: Sendable, Equatable {
     }
 
     /// The distance of a prepared query and an original; nil if it is damaged.
-    func distance(_ query: UnsafePointer<Float>, _ original: UnsafeRawBufferPointer, _ floats: inout [Float]) -> Float? {
+    func distance(
+        _ query: UnsafePointer<Float>, _ original: UnsafeRawBufferPointer, _ floats: inout [Float]
+    ) -> Float? {
         guard original.count == originalByteCount else { return nil }
         if floats.count < dimension { floats = [Float](repeating: 0, count: dimension) }
         return floats.withUnsafeMutableBufferPointer { floats in

@@ -108,7 +108,7 @@ import Testing
         return (random, topics)
     }
 
-    @Test(arguments: [(VectorElement.float32, 0.97), (.float16, 0.97), (.int8, 0.97)])
+    @Test(arguments: [(VectorElement.float32, 0.97), (.float16, 0.97), (.int8, 0.97), (.compact, 0.97)])
     func recallDoesNotFallBelowItsFloor(element: VectorElement, floor: Double) throws {
         let store = try StoreFixture().open()
         var options = VectorOptions()

@@ -70,7 +70,7 @@ final class VectorHistory {
                 try step()
             } catch let error as VectorHistoryFailure {
                 throw error
-            } catch where fixture.machine.disk.isStopped {
+            } catch  where fixture.machine.disk.isStopped {
                 try recover()
             }
         }

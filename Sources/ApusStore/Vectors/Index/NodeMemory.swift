@@ -171,7 +171,8 @@ final class NodeMemory: @unchecked Sendable {
     @inline(__always)
     private func links(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>> {
         let chunk = chunks[Int(slot >> UInt32(NodeMemory.chunkShift))].unsafelyUnwrapped
-        let offset = NodeMemory.chunkSlotCount &* rowStride
+        let offset =
+            NodeMemory.chunkSlotCount &* rowStride
             &+ (Int(slot) & (NodeMemory.chunkSlotCount &- 1)) &* (4 &* linkCapacity)
         return (chunk + offset).assumingMemoryBound(to: Atomic<UInt32>.self)
     }

@@ -9,12 +9,14 @@ import CApusCPU
 /// The functions in use. All are correct for every length and alignment.
 struct DistanceKernels: Sendable {
     typealias FloatPair = @convention(c) (UnsafePointer<Float>?, UnsafePointer<Float>?, Int) -> Float
-    typealias Dots = @convention(c) (
-        UnsafePointer<Int16>?, UnsafePointer<UnsafePointer<Int8>?>?, Int, Int, UnsafeMutablePointer<Int32>?
-    ) -> Void
-    typealias AdjacentDots = @convention(c) (
-        UnsafePointer<Int16>?, UnsafePointer<Int8>?, Int, Int, Int, UnsafeMutablePointer<Int32>?
-    ) -> Void
+    typealias Dots =
+        @convention(c) (
+            UnsafePointer<Int16>?, UnsafePointer<UnsafePointer<Int8>?>?, Int, Int, UnsafeMutablePointer<Int32>?
+        ) -> Void
+    typealias AdjacentDots =
+        @convention(c) (
+            UnsafePointer<Int16>?, UnsafePointer<Int8>?, Int, Int, Int, UnsafeMutablePointer<Int32>?
+        ) -> Void
     typealias Widen = @convention(c) (UnsafePointer<UInt16>?, UnsafeMutablePointer<Float>?, Int) -> Void
 
     /// What a person calls the instructions.
