@@ -69,8 +69,10 @@ extension CollectionKind {
     /// The type that verifies collections of the kind; nil if there is none.
     var verifiableType: (any VerifiableCollection.Type)? {
         switch self {
+        case .blobs: BlobCollection.self
+        case .sessions: SessionCollection.self
         case .vectors: VectorCollection.self
-        case .blobs, .sessions, .documents: nil
+        case .documents: nil
         }
     }
 }
