@@ -100,4 +100,14 @@ extension VectorCollection {
         let key = key.withBytes { [UInt8]($0) }
         return try await store.onWorker { try self.get(key) }
     }
+
+    public func contains(_ key: some ByteRepresentable) async throws -> Bool {
+        let key = key.withBytes { [UInt8]($0) }
+        return try await store.onWorker { try self.contains(key) }
+    }
+
+    /// The number of vectors. Costs a scan of the keys.
+    public func count() async throws -> Int {
+        try await store.onWorker { try self.count(in: self.store) }
+    }
 }

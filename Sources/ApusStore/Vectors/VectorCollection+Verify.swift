@@ -8,8 +8,8 @@ extension VectorCollection: VerifiableCollection {
         guard let shape = VectorShape(definition: record.definition) else {
             throw StoreError(.corruption, "the definition is damaged", collection: name.description)
         }
-        return try store.vectors(
-            name.name, dimension: shape.dimension, metric: shape.metric, element: shape.element)
+        // What is verified is what is stored: an index for it would take memory for nothing.
+        return try VectorCollection(name, shape, VectorOptions(memoryBudget: 0), in: store)
     }
 
     func verify(in snapshot: StoreSnapshot, report: inout StoreVerification) throws {
