@@ -71,7 +71,7 @@ public final class VectorCollection: Sendable {
     // MARK: The index
 
     /// Adds every vector to the index, in the order in which they were written, with the links that they were given then:
-    /// the graph becomes what it was, without a search.
+    /// the graph becomes what it was, without a search. Only what has lost most of its links looks for others.
     private func load(from snapshot: StoreSnapshot) throws {
         var last: UInt64 = 0
         try snapshot.scan(VectorKey.nodes, in: nodes) { key, value in
@@ -82,10 +82,11 @@ public final class VectorCollection: Sendable {
                 noteUnindexed(node)
                 return .next
             }
-            let links = graph.slots(of: record.links)
-            if !graph.insert(shape.indexed(node: node, record), links: links, state: NodeMemory.State.live) {
-                noteUnindexed(node)
-            }
+            let vector = shape.indexed(node: node, record)
+            var links = graph.slots(of: record.links)
+            // Most of what it was linked to has been deleted since, or it had no place in the index.
+            if 2 * links.count <= record.links.count { links = graph.chooseLinks(for: vector).map(\.slot) }
+            if !graph.insert(vector, links: links, state: NodeMemory.State.live) { noteUnindexed(node) }
             return .next
         }
         nextNode.store(last + 1, ordering: .relaxed)
