@@ -51,6 +51,7 @@ extension VectorCollection {
         in reader: some StoreReader
     ) throws -> [VectorMatch] {
         try check(query)
+        guard VectorShape.norm(query).isFinite else { throw invalid("the elements of the query are too large") }
         guard count > 0 else { return [] }
         if reader is Store { return try search(query, count: count, filter: filter, effort: effort) }
         var search = try VectorSearch(query, count: count, filter: filter, collection: self, reader: reader)

@@ -37,6 +37,7 @@ import Testing
         }
         #expect(throws: StoreError.self) { try wide.upsert("k", [.greatestFiniteMagnitude, .greatestFiniteMagnitude]) }
         #expect(throws: StoreError.self) { try half.upsert("k", [65_505, 0]) }
+        #expect(throws: StoreError.self) { try wide.search([.greatestFiniteMagnitude, 1]) }
         let large = VectorMetadata(["text": .string(String(repeating: "x", count: VectorMetadata.byteLimit))])
         #expect(throws: StoreError.self) { try wide.upsert("k", [1, 2], metadata: large) }
         #expect(try wide.count(in: store) == 0 && wide.get("k") == nil)
