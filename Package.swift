@@ -60,7 +60,7 @@ let package = Package(
         .target(
             name: "ApusStore",
             dependencies: [
-                "Apus", "ApusIO", "CZstd",
+                "Apus", "ApusIO", "CApusCPU", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]
         ),

@@ -89,3 +89,15 @@ public final class Snapshot: Sendable {
             time: pin.time)
     }
 }
+
+extension Database {
+    /// Number of entries ever written: the `sequence` of a snapshot that were taken now.
+    public var sequence: UInt64 { engine.visibleSequence.rawValue }
+
+    /// The smallest `sequence` at which anyone reads now or will read: that of the oldest snapshot or transaction that is
+    /// open, or else of one that were taken now. What was deleted before it nobody can see any more, so a layer above may
+    /// drop what it keeps in memory for it.
+    public var oldestReadSequence: UInt64 {
+        engine.structure.withLock { $0.snapshots.oldestSequence(or: engine.visibleSequence) }.rawValue
+    }
+}

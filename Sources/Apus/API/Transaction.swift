@@ -30,6 +30,9 @@ public final class Transaction {
     /// When the transaction began, by `Database.time`: what had expired by then it does not see.
     public var time: UInt64 { snapshot.time }
 
+    /// The `sequence` of the snapshot that the transaction reads.
+    public var sequence: UInt64 { snapshot.sequence }
+
     // MARK: Writing
 
     public func put(

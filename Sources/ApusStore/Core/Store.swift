@@ -69,12 +69,15 @@ public final class Store: Sendable {
         durability: Durability? = nil, attempts: Int = 100, _ body: (StoreTransaction) throws -> Result
     ) throws -> Result {
         var last: StoreTransaction?
+        // Whatever ends this function, and whatever attempt comes next, the attempt before was not committed.
+        defer { last?.end(isCommitted: false) }
         let result = try database.transaction(durability: durability, attempts: attempts) { transaction in
+            last?.end(isCommitted: false)
             let attempt = StoreTransaction(store: self, transaction: transaction)
             last = attempt
             return try body(attempt)
         }
-        last?.runCommitActions()
+        last?.end(isCommitted: true)
         return result
     }
 

@@ -10,7 +10,7 @@ public final class StoreTransaction: StoreReader {
     public let store: Store
     /// The engine's transaction behind it, for keyspaces of the application's own.
     public let transaction: Transaction
-    private var commitActions: [() -> Void] = []
+    private var endActions: [(_ isCommitted: Bool) -> Void] = []
 
     init(store: Store, transaction: Transaction) {
         self.store = store
@@ -20,13 +20,19 @@ public final class StoreTransaction: StoreReader {
     /// Runs `action` once, after the transaction has been committed; never if it fails. The place for effects outside the
     /// database, because the closure of a transaction may run several times.
     public func onCommit(_ action: @escaping () -> Void) {
-        commitActions.append(action)
+        onEnd { isCommitted in if isCommitted { action() } }
     }
 
-    func runCommitActions() {
-        let actions = commitActions
-        commitActions = []
-        for action in actions { action() }
+    /// Runs `action` once, when it is known whether the transaction, or the part of it since the latest savepoint that
+    /// was kept, has been committed: for what has to be taken back otherwise.
+    func onEnd(_ action: @escaping (_ isCommitted: Bool) -> Void) {
+        endActions.append(action)
+    }
+
+    func end(isCommitted: Bool) {
+        let actions = endActions
+        endActions = []
+        for action in actions { action(isCommitted) }
     }
 
     // MARK: Reading
@@ -91,17 +97,19 @@ public final class StoreTransaction: StoreReader {
     /// A point that `rollBack(to:)` returns to.
     public struct Savepoint: Sendable {
         fileprivate let savepoint: Transaction.Savepoint
-        fileprivate let commitActionCount: Int
+        fileprivate let endActionCount: Int
     }
 
     /// Marks the writes so far.
     public func savepoint() -> Savepoint {
-        Savepoint(savepoint: transaction.savepoint(), commitActionCount: commitActions.count)
+        Savepoint(savepoint: transaction.savepoint(), endActionCount: endActions.count)
     }
 
     /// Forgets the writes, and the actions for the commit, since `savepoint` was taken. See `Transaction.rollBack(to:)`.
     public func rollBack(to savepoint: Savepoint) throws(ApusError) {
         try transaction.rollBack(to: savepoint.savepoint)
-        commitActions.removeSubrange(savepoint.commitActionCount...)
+        let undone = endActions[savepoint.endActionCount...]
+        endActions.removeSubrange(savepoint.endActionCount...)
+        for action in undone { action(false) }
     }
 }

@@ -66,13 +66,13 @@ protocol VerifiableCollection: StoreCollection {
 }
 
 extension CollectionKind {
-    /// The type that verifies collections of the kind; nil if there is none.
-    var verifiableType: (any VerifiableCollection.Type)? {
+    /// The type that verifies collections of the kind.
+    var verifiableType: any VerifiableCollection.Type {
         switch self {
         case .blobs: BlobCollection.self
         case .documents: DocumentCollection.self
         case .sessions: SessionCollection.self
-        case .vectors: nil
+        case .vectors: VectorCollection.self
         }
     }
 }
@@ -90,9 +90,8 @@ extension Store {
         }
         for (name, record) in collections {
             report.collections.append(name.description)
-            guard let type = name.kind.verifiableType else { continue }
             do {
-                try type.open(name, record, in: self).verify(in: snapshot, report: &report)
+                try name.kind.verifiableType.open(name, record, in: self).verify(in: snapshot, report: &report)
             } catch let error as StoreError {
                 report.report(name, key: error.key ?? "", error.message)
             } catch let error as ApusError where error.kind == .corruption {

@@ -3,7 +3,7 @@
 //
 //   key:    ("state") as a tuple
 //   value:  {"indexes": [{"number", "definition", "status", "through"?, "message"?}], "nextNumber", "version",
-//           "migratedThrough"?}                                                                — FORMAT.md §8.2
+//           "migratedThrough"?}                                                                — FORMAT.md §8.4
 
 import Apus
 

@@ -1,7 +1,7 @@
 // A collection of documents without the type of its documents: what `Documents` and `JSONDocuments` share. Documents
 // and index entries lie in one keyspace, so that a collection costs one memtable:
 //
-//   (0, primary key)                         a document                                         — FORMAT.md §8.2
+//   (0, primary key)                         a document                                         — FORMAT.md §8.4
 //   (n ≥ 1, components…[, primary key])      an entry of index n
 //   ("names"), ("state")                     the collection's own records
 

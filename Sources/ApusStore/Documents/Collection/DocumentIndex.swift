@@ -2,7 +2,7 @@
 //
 //   key:    (index number, components…, primary key), or without the primary key if a unique index has no null
 //   value:  where the primary key begins in the key: varint; or 0 │ the primary key's length: varint │ the primary key
-//           in a covering index then the record                                                — FORMAT.md §8.2
+//           in a covering index then the record                                                — FORMAT.md §8.4
 //
 // A field that is an array has one entry for each of its different elements.
 

@@ -3,7 +3,7 @@
 // finds its names, and a transaction that fails leaves at most a name that nobody uses.
 //
 //   key:    ("names") as a tuple
-//   value:  per name: length: varint │ UTF-8          the first is number 1                    — FORMAT.md §8.2
+//   value:  per name: length: varint │ UTF-8          the first is number 1                    — FORMAT.md §8.4
 
 import Apus
 import ApusIO

@@ -4,7 +4,7 @@
 //
 //   record:  format: u8 = 1 │ version: varint │ schema version: varint │ expiry: varint │ fields
 //   field:   name: varint, 0: name length: varint and the name follow │ value
-//   value:   tag: u8 │ what the tag says                                                        — FORMAT.md §8.2
+//   value:   tag: u8 │ what the tag says                                                        — FORMAT.md §8.4
 //
 // Integers of 0 to 63 and strings of up to 63 bytes have their value, or length, in the tag.
 

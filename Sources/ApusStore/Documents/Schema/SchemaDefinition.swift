@@ -96,7 +96,7 @@ struct SchemaDefinition: Sendable, Hashable {
 // MARK: - In the catalogue
 
 extension SchemaDefinition {
-    /// FORMAT.md §8.2
+    /// FORMAT.md §8.4
     var encoded: [UInt8] { Array(json.jsonText.utf8) }
 
     private var json: JSONValue {

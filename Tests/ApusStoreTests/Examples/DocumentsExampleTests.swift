@@ -17,7 +17,7 @@ import Testing
 
     @Test func theExampleOfThePageRuns() throws {
         let store = try Store.open(at: "/db", environment: .simulated(seed: 1))
-        // Documents.md begins
+        // Example begins
         struct Conversation: Document {
             var id = DocumentID.automatic  // assigned when it is inserted
             var title: String
@@ -67,7 +67,7 @@ import Testing
         print(try notes.query().filter(.contains(\.tags, "draft")).count())  // 4
 
         try conversations.delete(id)  // and with it its notes
-        // Documents.md ends
+        // Example ends
         #expect(try notes.query().isEmpty())
         #expect(output.lines.prefix(3) == ["tree?", "LSM", "an"])
         #expect(output.lines[3].hasPrefix("index conversation, time\n"))
