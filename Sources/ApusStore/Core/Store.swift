@@ -22,7 +22,7 @@ public final class Store: Sendable {
     /// Which collections there are.
     let catalogue: Catalogue
     /// The collections that somebody holds, so that all who ask for one share it.
-    private let collections = Monitor([CollectionName: WeakCollection]())
+    private let collections = Monitor(OpenCollections())
     /// Counts the changes of schemas of documents, so that collections know when to look again who refers to them.
     let documentSchemas = Monitor(0)
 
@@ -94,21 +94,28 @@ public final class Store: Sendable {
     /// - Parameters:
     ///   - definition: what has to be the same for everyone who uses the collection (its schema, its dimension).
     ///   - make: opens the collection. It gets the catalogue's record if the collection exists. Two threads that ask at
-    ///     once may both run it, and one of the results is dropped, so it must be harmless.
+    ///     once may both run it, and one of the results is dropped; it may also run several times. So it must be harmless.
     func collection<Collection: StoreCollection>(
         _ kind: CollectionKind, _ name: String, definition: [UInt8], make: (CollectionRecord?) throws -> Collection
     ) throws -> Collection {
         let name = try CollectionName(kind, name)
-        if let existing = try existing(name, definition, as: Collection.self) { return existing }
-        let made = try make(try catalogue.record(of: name, in: self))
-        return try collections.withLock { collections in
-            // Another thread may have made it meanwhile.
-            if let existing = collections[name]?.object {
-                return try Self.check(existing, name, definition, as: Collection.self)
+        while true {
+            let opened = collections.withLock { $0.openedCount[name] }
+            if let existing = try existing(name, definition, as: Collection.self) { return existing }
+            let made = try make(try catalogue.record(of: name, in: self))
+            let kept: Collection? = try collections.withLock { collections in
+                // Another thread may have made it meanwhile.
+                if let existing = collections.byName[name]?.object {
+                    return try Self.check(existing, name, definition, as: Collection.self)
+                }
+                // Or even made it, written to it, and let go of it: what was made here would know nothing of that.
+                if collections.openedCount[name] != opened { return nil }
+                collections.openedCount[name, default: 0] += 1
+                collections.byName = collections.byName.filter { $0.value.object != nil }
+                collections.byName[name] = WeakCollection(object: made)
+                return made
             }
-            collections = collections.filter { $0.value.object != nil }
-            collections[name] = WeakCollection(object: made)
-            return made
+            if let kept { return kept }
         }
     }
 
@@ -116,7 +123,7 @@ public final class Store: Sendable {
         _ name: CollectionName, _ definition: [UInt8], as type: Collection.Type
     ) throws -> Collection? {
         try collections.withLock { collections in
-            try collections[name]?.object.map { try Self.check($0, name, definition, as: type) }
+            try collections.byName[name]?.object.map { try Self.check($0, name, definition, as: type) }
         }
     }
 
@@ -134,6 +141,13 @@ public final class Store: Sendable {
     func keyspace(_ name: String, _ options: KeyspaceOptions) throws(ApusError) -> Keyspace {
         database.isReadOnly ? try database.existingKeyspace(name) : try database.keyspace(name, options: options)
     }
+}
+
+/// The collections in use.
+private struct OpenCollections {
+    var byName: [CollectionName: WeakCollection] = [:]
+    /// How often each was added.
+    var openedCount: [CollectionName: Int] = [:]
 }
 
 /// Lets go of a collection when its last user does: collections keep their store, so the store must not keep them.

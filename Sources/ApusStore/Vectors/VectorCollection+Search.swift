@@ -51,7 +51,7 @@ extension VectorCollection {
         in reader: some StoreReader
     ) throws -> [VectorMatch] {
         try check(query)
-        guard VectorShape.norm(query).isFinite else { throw invalid("the elements of the query are too large") }
+        guard VectorShape.norm(query) <= VectorShape.normLimit else { throw invalid("the query is too long") }
         guard count > 0 else { return [] }
         if reader is Store { return try search(query, count: count, filter: filter, effort: effort) }
         var search = try VectorSearch(query, count: count, filter: filter, collection: self, reader: reader)
@@ -76,6 +76,7 @@ extension VectorCollection {
             let (hits, limit) = graph.exact(search.code, count: wanted, filter: filter)
             let isComplete = try search.considerExact(hits, limit: limit)
             if isComplete { return try search.results() }
+            // There was a limit, so there are more vectors than were wanted.
             wanted *= 2
         }
     }
@@ -93,136 +94,5 @@ extension VectorCollection {
         _ query: [Float], count: Int = 10, filter: VectorFilter? = nil, effort: SearchEffort = .balanced
     ) async throws -> [VectorMatch] {
         try await store.onWorker { try self.search(query, count: count, filter: filter, effort: effort) }
-    }
-}
-
-/// One search: the nearest vectors found so far that the reader sees.
-struct VectorSearch<Reader: StoreReader> {
-    private let collection: VectorCollection
-    private let reader: Reader
-    private let query: [Float]
-    let code: QueryCode
-    private let count: Int
-    private let filter: VectorFilter?
-    private var floats: [Float] = []
-    /// Nearest first, at most `count`.
-    private var found: [(distance: Float, node: UInt64)] = []
-    /// Nodes asked for already, whether the reader sees them or not.
-    private var asked: Set<UInt64> = []
-
-    init(
-        _ query: [Float], count: Int, filter: VectorFilter?, collection: VectorCollection, reader: Reader
-    ) throws(StoreError) {
-        self.collection = collection
-        self.reader = reader
-        self.query = collection.shape.prepared(query)
-        self.count = count
-        self.filter = filter
-        code = self.query.withUnsafeBufferPointer { QueryCode($0) }
-    }
-
-    var isFull: Bool { found.count == count }
-    private var worst: Float { isFull ? found[count - 1].distance : .infinity }
-
-    private mutating func add(_ distance: Float, _ node: UInt64) {
-        var low = 0
-        var high = found.count
-        while low < high {
-            let middle = (low + high) / 2
-            if (found[middle].distance, found[middle].node) < (distance, node) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        if low == count { return }
-        if found.count == count { found.removeLast() }
-        found.insert((distance, node), at: low)
-    }
-
-    /// The distance of a node that the reader sees; nil if it does not see it.
-    private mutating func distance(_ hit: IndexHit) throws -> Float? {
-        guard let originals = collection.originals else {
-            return try reader.contains(VectorKey.node(hit.node), in: collection.nodes) ? hit.distance : nil
-        }
-        return try reader.withValue(for: VectorKey.original(hit.node), in: originals) { value in
-            let distance = value.withUnsafeBytes { original in
-                query.withUnsafeBufferPointer {
-                    collection.shape.distance($0.baseAddress!, original, &floats)
-                }
-            }
-            guard let distance else { throw collection.damaged("the original of node \(hit.node) is damaged") }
-            return distance
-        }
-    }
-
-    private mutating func consider(_ hit: IndexHit) throws {
-        guard asked.insert(hit.node).inserted, let distance = try distance(hit) else { return }
-        add(distance, hit.node)
-    }
-
-    /// Looks at hits, nearest first, as long as one may still belong to the nearest.
-    mutating func considerApproximate(_ hits: [IndexHit]) throws {
-        for hit in hits {
-            if hit.distance - hit.margin > worst { return }
-            try consider(hit)
-        }
-    }
-
-    /// The same for the result of an exact search. False if more hits are needed to be sure.
-    mutating func considerExact(_ hits: [IndexHit], limit: Float) throws -> Bool {
-        for hit in hits {
-            if hit.distance - hit.margin > worst { return true }
-            try consider(hit)
-        }
-        return limit == .infinity || worst <= limit
-    }
-
-    /// Looks at every vector in the database from that node on.
-    mutating func scanDatabase(from node: UInt64) throws {
-        let shape = collection.shape
-        let elements = code.elements
-        let queryCode = code
-        let filter = filter
-        var nearest = NearestBounds(count: count)
-        var hits: [IndexHit] = []
-        let range = KeyRange(lower: VectorKey.node(node), upper: VectorKey.nodes.upper)
-        try reader.scan(range, in: collection.nodes) { key, value in
-            guard let node = VectorKey.number(key) else { throw collection.damaged("a node's key is damaged") }
-            let record = try collection.record(value, node)
-            if let filter, !record.metadata.withUnsafeBytes({ filter.matches($0) }) { return .next }
-            let vector = shape.indexed(node: node, record)
-            let (distance, margin) = elements.withUnsafeBufferPointer { elements in
-                var dot: Int32 = 0
-                record.codes.withUnsafeBufferPointer { codes in
-                    DistanceKernels.best.adjacentDots(
-                        elements.baseAddress, codes.baseAddress, codes.count, 1, codes.count, &dot)
-                }
-                let query = GraphQuery(queryCode, elements: elements.baseAddress!, metric: shape.metric)
-                return BoundedEstimate(query, queryCode, metric: shape.metric, dimension: shape.dimension)
-                    .estimate(dot, scale: vector.code.scale, bias: vector.bias, error: record.error)
-            }
-            if distance - margin <= nearest.limit {
-                nearest.add(distance + margin)
-                hits.append(IndexHit(node: node, distance: distance, margin: margin))
-            }
-            return .next
-        }
-        hits.removeAll { $0.distance - $0.margin > nearest.limit }
-        hits.sort { ($0.distance - $0.margin, $0.node) < ($1.distance - $1.margin, $1.node) }
-        _ = try considerExact(hits, limit: nearest.limit)
-    }
-
-    /// What was found, with keys and metadata.
-    func results() throws -> [VectorMatch] {
-        try found.map { distance, node in
-            let header = try reader.withValue(for: VectorKey.node(node), in: collection.nodes) { value in
-                value.withUnsafeBytes { VectorRecord.header($0) }
-            }
-            guard let header = header ?? nil else { throw collection.damaged("the record of node \(node) is damaged") }
-            return VectorMatch(
-                key: header.key, distance: distance, metadata: try collection.metadata(header.metadata, key: header.key)
-            )
-        }
     }
 }

@@ -8,8 +8,7 @@ extension VectorCollection: VerifiableCollection {
         guard let shape = VectorShape(definition: record.definition) else {
             throw StoreError(.corruption, "the definition is damaged", collection: name.description)
         }
-        // What is verified is what is stored: an index for it would take memory for nothing.
-        return try VectorCollection(name, shape, VectorOptions(memoryBudget: 0), in: store)
+        return try VectorCollection(name, shape, VectorOptions(), in: store, isIndexed: false)
     }
 
     func verify(in snapshot: StoreSnapshot, report: inout StoreVerification) throws {

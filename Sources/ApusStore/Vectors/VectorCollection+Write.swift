@@ -52,8 +52,8 @@ extension VectorCollection {
             throw invalid("metadata has at most \(VectorMetadata.byteLimit) bytes", key: item.key)
         }
         let encoded = shape.encode(item.vector)
-        guard encoded.norm.isFinite, encoded.error.isFinite else {
-            throw invalid("the elements are too large", key: item.key)
+        guard encoded.norm <= VectorShape.normLimit else {
+            throw invalid("the vector is longer than \(VectorShape.normLimit)", key: item.key)
         }
         let entryKey = VectorKey.entry(item.key)
         let replaced = try node(transaction.get(entryKey, in: nodes), key: item.key)
@@ -77,13 +77,14 @@ extension VectorCollection {
     private func addToIndex(_ record: inout VectorRecord, node: UInt64, in transaction: StoreTransaction) {
         let vector = shape.indexed(node: node, record)
         let links = graph.chooseLinks(for: vector)
-        guard hasRoom, graph.insert(vector, links: links.map(\.slot), state: NodeMemory.State.pending) else {
+        guard hasRoom, graph.insert(vector, links: links, state: NodeMemory.State.pending) else {
             noteUnindexed(node)
             return
         }
         record.links = Set(links.map(\.node)).sorted()
         transaction.onEnd { [self] isCommitted in
-            if isCommitted {
+            // A commit that failed may have been one all the same, if it was the disk that failed.
+            if isCommitted || (try? store.contains(VectorKey.node(node), in: nodes)) == true {
                 graph.confirm(node: node)
             } else {
                 graph.remove(node: node, unseenFrom: 0)

@@ -42,7 +42,11 @@ public final class VectorCollection: Sendable {
     public var metric: VectorMetric { shape.metric }
     public var element: VectorElement { shape.element }
 
-    init(_ name: CollectionName, _ shape: VectorShape, _ options: VectorOptions, in store: Store) throws {
+    /// `isIndexed` is false for a collection that is only to be verified: an index would take memory for nothing, and what
+    /// is damaged is to be reported, not thrown.
+    init(
+        _ name: CollectionName, _ shape: VectorShape, _ options: VectorOptions, in store: Store, isIndexed: Bool = true
+    ) throws {
         self.store = store
         self.name = name.name
         self.shape = shape
@@ -60,7 +64,7 @@ public final class VectorCollection: Sendable {
         let snapshot = try store.snapshot()
         defer { snapshot.release() }
         indexedSince = snapshot.snapshot.sequence
-        try load(from: snapshot)
+        if isIndexed { try load(from: snapshot) }
     }
 
     /// Codes shrink by entropy coding alone, which LZ4 has none of.
@@ -70,25 +74,23 @@ public final class VectorCollection: Sendable {
 
     // MARK: The index
 
-    /// Adds every vector to the index, in the order in which they were written, with the links that they were given then:
-    /// the graph becomes what it was, without a search. Only what has lost most of its links looks for others.
+    /// Adds every vector to the index with the links that it was given when it was written: the graph becomes what it was,
+    /// without a search.
     private func load(from snapshot: StoreSnapshot) throws {
         var last: UInt64 = 0
+        var thin = ThinNodes()
         try snapshot.scan(VectorKey.nodes, in: nodes) { key, value in
-            guard let node = VectorKey.number(key) else { throw damaged("a node's key is damaged") }
+            guard let node = VectorKey.number(key), node <= VectorKey.nodeLimit else {
+                throw damaged("a node's key is damaged")
+            }
             last = node
             let record = try record(value, node)
-            if !hasRoom {
+            if !hasRoom || !graph.load(shape.indexed(node: node, record), links: record.links, thin: &thin) {
                 noteUnindexed(node)
-                return .next
             }
-            let vector = shape.indexed(node: node, record)
-            var links = graph.slots(of: record.links)
-            // Most of what it was linked to has been deleted since, or it had no place in the index.
-            if 2 * links.count <= record.links.count { links = graph.chooseLinks(for: vector).map(\.slot) }
-            if !graph.insert(vector, links: links, state: NodeMemory.State.live) { noteUnindexed(node) }
             return .next
         }
+        graph.finishLoading(thin)
         nextNode.store(last + 1, ordering: .relaxed)
     }
 

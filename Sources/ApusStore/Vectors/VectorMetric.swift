@@ -18,10 +18,10 @@ public enum VectorElement: UInt8, Sendable, CaseIterable {
     case float16 = 2
     /// Rounded to 8 bits with a scale for each vector. The originals are not kept, and results are not rescored.
     case int8 = 3
-    /// Rounded to 41 levels with a scale for each vector, which entropy coding makes less than six bits of: a fifth of
+    /// Rounded more coarsely, so that entropy coding makes less than five bits of an element: less than a fifth of
     /// `float32` on disk, at a lower recall than `int8` and the same memory.
     case compact = 4
 
-    /// The largest code.
-    var levels: Int { self == .compact ? 20 : 127 }
+    /// How many steps of a code the root mean square of the elements is; nil for as many as 8 bits allow.
+    var stepsPerDeviation: Float? { self == .compact ? 5.5 : nil }
 }

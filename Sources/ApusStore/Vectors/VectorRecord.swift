@@ -14,6 +14,8 @@
 import Apus
 
 enum VectorKey {
+    /// Far more than will ever be written; a larger number is damage.
+    static let nodeLimit: UInt64 = 1 << 62
     static let nodeTag: UInt8 = 1
     static let entryTag: UInt8 = 2
 
@@ -89,7 +91,7 @@ struct VectorRecord {
         for _ in 0..<linkCount {
             guard let difference = reader.varint() else { return nil }
             let (link, overflow) = previous.addingReportingOverflow(difference)
-            if overflow { return nil }
+            if overflow || link == previous && !links.isEmpty { return nil }
             links.append(link)
             previous = link
         }
@@ -97,7 +99,9 @@ struct VectorRecord {
         self.init(
             key: key, metadata: metadata, scale: Float(bitPattern: scale), norm: Float(bitPattern: norm),
             error: Float(bitPattern: error), links: links, codes: codes.map { Int8(bitPattern: $0) })
-        for float in [self.scale, self.norm, self.error] where !(float >= 0 && float.isFinite) { return nil }
+        for float in [self.scale, self.norm, self.error] where !(float >= 0 && float <= 2 * VectorShape.normLimit) {
+            return nil
+        }
     }
 
     init(
@@ -112,10 +116,16 @@ struct VectorRecord {
         self.codes = codes
     }
 
-    /// Only key and metadata, which is all that a result needs.
-    static func header(_ bytes: UnsafeRawBufferPointer) -> (key: [UInt8], metadata: [UInt8])? {
+    /// All that a result needs.
+    struct Header {
+        var key: [UInt8]
+        /// Encoded.
+        var metadata: [UInt8]
+    }
+
+    static func header(_ bytes: UnsafeRawBufferPointer) -> Header? {
         var reader = StoreByteReader(bytes)
         guard let key = reader.lengthPrefixed(), let metadata = reader.lengthPrefixed() else { return nil }
-        return (key, metadata)
+        return Header(key: key, metadata: metadata)
     }
 }

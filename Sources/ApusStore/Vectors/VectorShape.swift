@@ -11,6 +11,11 @@ struct VectorShape: Sendable, Equatable {
 
     static let dimensions = 1...8192
 
+    /// Longer vectors are refused: their squares would leave little of the range of a float.
+    static let normLimit: Float = 1e18
+    /// Under `cosine` a shorter vector has no direction, as if it were zero.
+    static let leastNorm: Float = 1e-18
+
     // MARK: Definition
 
     /// dimension: varint │ metric: u8 │ element: u8                                                — FORMAT.md §8.5
@@ -77,11 +82,12 @@ struct VectorShape: Sendable, Equatable {
         case .int8, .compact: break
         }
         let norm = VectorShape.norm(rounded)
-        if metric == .cosine, norm > 0 {
-            for index in 0..<dimension { rounded[index] /= norm }
+        if metric == .cosine {
+            let hasDirection = norm >= VectorShape.leastNorm
+            for index in 0..<dimension { rounded[index] = hasDirection ? rounded[index] / norm : 0 }
         }
         return rounded.withUnsafeBufferPointer { rounded in
-            let code = VectorCode(rounded, levels: element.levels)
+            let code = VectorCode(rounded, element)
             return Encoded(
                 code: code, norm: norm, error: keepsOriginals ? code.error(of: rounded) : 0, original: original)
         }
@@ -117,7 +123,7 @@ struct VectorShape: Sendable, Equatable {
     func prepared(_ query: [Float]) -> [Float] {
         guard metric == .cosine else { return query }
         let norm = VectorShape.norm(query)
-        return norm > 0 ? query.map { $0 / norm } : query
+        return query.map { norm >= VectorShape.leastNorm ? $0 / norm : 0 }
     }
 
     /// The vector that a record and its original stand for.
@@ -163,7 +169,8 @@ struct VectorShape: Sendable, Equatable {
             case .dot: return -kernels.dot(query, floats.baseAddress, dimension)
             case .cosine:
                 let norm = kernels.dot(floats.baseAddress, floats.baseAddress, dimension).squareRoot()
-                return norm > 0 ? 1 - kernels.dot(query, floats.baseAddress, dimension) / norm : 1
+                return norm >= VectorShape.leastNorm
+                    ? 1 - kernels.dot(query, floats.baseAddress, dimension) / norm : 1
             }
         }
     }

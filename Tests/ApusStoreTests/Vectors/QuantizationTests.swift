@@ -8,10 +8,12 @@ import Testing
     @Test func codesLieWithinHalfAStep() {
         var random = VectorRandom(seed: 21)
         for dimension in [1, 2, 7, 33, 384] {
-            for levels in [7, 31, 127] {
+            for element in [VectorElement.int8, .compact] {
                 let vector = random.floats(dimension)
-                let code = vector.withUnsafeBufferPointer { VectorCode($0, levels: levels) }
-                #expect(code.codes.contains { abs(Int($0)) == levels }, "the largest element has the largest code")
+                let code = vector.withUnsafeBufferPointer { VectorCode($0, element) }
+                if element == .int8 {
+                    #expect(code.codes.contains { abs(Int($0)) == 127 }, "the largest element has the largest code")
+                }
                 for (element, decoded) in zip(vector, code.decoded) {
                     #expect(abs(element - decoded) <= code.scale * 0.5001)
                 }
@@ -19,6 +21,13 @@ import Testing
                 #expect(error <= 0.5001 * code.scale * Float(dimension).squareRoot())
             }
         }
+    }
+
+    @Test func oneLargeElementDoesNotDrownTheOthersOfACompactCode() {
+        var vector = [Float](repeating: 0.01, count: 384)
+        vector[7] = 0.2
+        let code = vector.withUnsafeBufferPointer { VectorCode($0, .compact) }
+        #expect(code.codes[7] >= 60 && code.codes[8] >= 3)
     }
 
     @Test func nothingBecomesZeros() {

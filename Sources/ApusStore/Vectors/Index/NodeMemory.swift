@@ -3,6 +3,7 @@
 //
 //   row:    codes, padded with zeros to 32 │ scale: f32 │ bias: f32 │ error: f32 │ state: u32 │ node: u64 │ metadata: address
 //   links:  capacity × u32, slot + 1 each; the first 0 ends the list
+//   parent: u32, slot + 1; see VectorGraph+Tree.swift
 //
 // This is the unsafe fence of the index. Invariants:
 // 1. A slot below `slotCount` has a chunk, and chunks stay where they are as long as the object lives.
@@ -11,7 +12,8 @@
 //    every search leave that may know the slot.
 // 3. Metadata is an allocation of its own, its length in front, made before the row is published and freed when the slot
 //    is written again or the memory goes.
-// 4. `state`, `node` and links are atomic. Links are hints: a reader may see part of a change.
+// 4. `state`, `node` and links are atomic. Links are hints: a reader may see part of a change. Parents are the writer's
+//    alone.
 
 import ApusIO
 import Synchronization
@@ -63,7 +65,7 @@ final class NodeMemory: @unchecked Sendable {
     }
 
     /// Bytes that one slot takes.
-    var bytesPerSlot: Int { rowStride + 4 * linkCapacity }
+    var bytesPerSlot: Int { rowStride + 4 * linkCapacity + 4 }
 
     /// Makes sure that the slot has memory. False if there is none left, or no more slots.
     func reserve(slot: Int) -> Bool {
@@ -212,6 +214,21 @@ final class NodeMemory: @unchecked Sendable {
         return false
     }
 
+    func hasLink(_ slot: UInt32, to target: UInt32) -> Bool {
+        let list = links(slot)
+        for index in 0..<linkCapacity {
+            let link = list[index].load(ordering: .relaxed)
+            if link == 0 { return false }
+            if link == target &+ 1 { return true }
+        }
+        return false
+    }
+
+    /// Replaces one link by another. Writers only, one at a time.
+    func replaceLink(_ slot: UInt32, at index: Int, by target: UInt32) {
+        links(slot)[index].store(target &+ 1, ordering: .releasing)
+    }
+
     /// Replaces the list. Writers only, one at a time.
     func setLinks(_ slot: UInt32, _ targets: some Collection<UInt32>) {
         let list = links(slot)
@@ -224,5 +241,25 @@ final class NodeMemory: @unchecked Sendable {
             list[index].store(0, ordering: .releasing)
             index += 1
         }
+    }
+
+    // MARK: Parents
+
+    private func parentCell(_ slot: UInt32) -> UnsafeMutablePointer<UInt32> {
+        let chunk = chunks[Int(slot >> UInt32(NodeMemory.chunkShift))].unsafelyUnwrapped
+        let offset =
+            NodeMemory.chunkSlotCount &* (rowStride &+ 4 &* linkCapacity)
+            &+ (Int(slot) & (NodeMemory.chunkSlotCount &- 1)) &* 4
+        return (chunk + offset).assumingMemoryBound(to: UInt32.self)
+    }
+
+    /// Writers only, one at a time, like setting it.
+    func parent(_ slot: UInt32) -> UInt32? {
+        let cell = parentCell(slot).pointee
+        return cell == 0 ? nil : cell &- 1
+    }
+
+    func setParent(_ slot: UInt32, _ parent: UInt32?) {
+        parentCell(slot).pointee = parent.map { $0 &+ 1 } ?? 0
     }
 }

@@ -39,11 +39,6 @@ extension VectorGraph {
         }
     }
 
-    /// The slots of those nodes that the index has.
-    func slots(of nodes: [UInt64]) -> [UInt32] {
-        writer.withLock { writer in nodes.compactMap { writer.table.slot(of: $0, in: memory) } }
-    }
-
     /// Bytes in use.
     var byteCount: Int {
         writer.withLock { writer in
@@ -60,18 +55,18 @@ extension VectorGraph {
         }
     }
 
-    private func isLinkable(_ slot: UInt32) -> Bool {
+    func isLinkable(_ slot: UInt32) -> Bool {
         let state = memory.state(slot)
         return state == NodeMemory.State.live || state == NodeMemory.State.pending
     }
 
     /// Adds a vector and its links. Searches find it from then on. False if there is no memory.
-    func insert(_ vector: IndexedVector, links: [UInt32], state: UInt32) -> Bool {
+    func insert(_ vector: IndexedVector, links: [(slot: UInt32, node: UInt64)], state: UInt32) -> Bool {
         withScratch { scratch in
             writer.withLock { writer in
                 guard let slot = place(vector, &writer) else { return false }
-                // What was chosen without the lock may have been deleted since.
-                let links = links.filter { isLinkable($0) }
+                // What was chosen without the lock may have been deleted since, and another may be in its place.
+                let links = links.filter { isLinkable($0.slot) && memory.node($0.slot) == $0.node }.map(\.slot)
                 memory.setLinks(slot, links)
                 memory.setState(slot, state)
                 liveCount.add(1, ordering: .relaxed)
@@ -79,13 +74,14 @@ extension VectorGraph {
                     slotCount.store(Int(slot) + 1, ordering: .releasing)
                 }
                 for link in links { linkBack(from: link, to: slot, &writer, scratch) }
+                findParent(of: slot)
                 return true
             }
         }
     }
 
     /// Writes a row that nothing leads to yet.
-    private func place(_ vector: IndexedVector, _ writer: inout Writer) -> UInt32? {
+    func place(_ vector: IndexedVector, _ writer: inout Writer) -> UInt32? {
         let slot: UInt32
         if let free = writer.free.popLast() {
             slot = free
@@ -99,6 +95,7 @@ extension VectorGraph {
         memory.describe(
             slot, scale: vector.code.scale, bias: vector.bias, error: vector.error, node: vector.node)
         memory.setMetadata(slot, vector.metadata)
+        memory.setParent(slot, nil)
         writer.metadataByteCount += vector.metadata.isEmpty ? 0 : 8 + vector.metadata.count
         writer.table.insert(slot, in: memory)
         return slot
@@ -134,6 +131,15 @@ extension VectorGraph {
         writer.chosen.removeAll(keepingCapacity: true)
         choose(from: writer.candidates, limit: parameters.linkCapacity, scratch, into: &writer.chosen)
         memory.setLinks(slot, writer.chosen)
+        // What was dropped may have had no other parent. The chosen ones are in the candidates' order.
+        var position = 0
+        for candidate in writer.candidates {
+            if parameters.leastKept == 0, position < writer.chosen.count, writer.chosen[position] == candidate.slot {
+                position += 1
+            } else if memory.parent(candidate.slot) == slot, !memory.hasLink(slot, to: candidate.slot) {
+                findParent(of: candidate.slot)
+            }
+        }
     }
 
     /// Chooses from candidates in order of distance, leaving out those that are nearer to one chosen already.
@@ -141,6 +147,7 @@ extension VectorGraph {
         from candidates: [Candidate], limit: Int, _ scratch: SearchScratch, into chosen: inout [UInt32]
     ) {
         let slack = metric == .dot ? 1 : parameters.slack
+        var dropped: [UInt32] = []
         for candidate in candidates {
             if chosen.count == limit { return }
             let slot = candidate.slot
@@ -156,8 +163,9 @@ extension VectorGraph {
                     break
                 }
             }
-            if !isCovered { chosen.append(slot) }
+            if !isCovered { chosen.append(slot) } else { dropped.append(slot) }
         }
+        for slot in dropped { if chosen.count >= min(limit, parameters.leastKept) { break }; chosen.append(slot) }
     }
 }
 

@@ -77,18 +77,27 @@ extension VectorGraph {
         }
         writer.dead = kept
         writer.sweepPosition = 0
+        replaceLeavingRoot()
     }
 
     private func continueSweep(_ writer: inout Writer, _ scratch: SearchScratch) {
         let slotCount = slotCount.load(ordering: .relaxed)
         let end = min(writer.sweepPosition + VectorGraph.sweepStep, slotCount)
-        for slot in writer.sweepPosition..<end { relink(UInt32(slot), &writer, scratch) }
+        for slot in writer.sweepPosition..<end {
+            relink(UInt32(slot), &writer, scratch)
+            if let parent = memory.parent(UInt32(slot)), memory.state(parent) == NodeMemory.State.leaving,
+                memory.state(UInt32(slot)) != NodeMemory.State.leaving, memory.state(UInt32(slot)) != NodeMemory.State.free
+            {
+                findParent(of: UInt32(slot))
+            }
+        }
         writer.sweepPosition = end
         guard end == slotCount else { return }
         // No list leads to them, and none will: links are only ever chosen among the living, and from lists swept.
         for slot in writer.leaving {
             memory.setState(slot, NodeMemory.State.free)
             memory.setLinks(slot, [])
+            memory.setParent(slot, nil)
         }
         let mark = gate.mark
         writer.retired.append(contentsOf: writer.leaving.map { ($0, mark) })

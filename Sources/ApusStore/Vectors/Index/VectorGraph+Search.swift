@@ -84,7 +84,7 @@ extension VectorGraph {
             query.elements.withUnsafeBufferPointer { elements in
                 let graphQuery = GraphQuery(query, elements: elements.baseAddress!, metric: metric)
                 let bounds = BoundedEstimate(graphQuery, query, metric: metric, dimension: memory.dimension)
-                var nearest = NearestBounds(count: count)
+                var nearest = NearestHeap(count: count)
                 var hits: [IndexHit] = []
                 let slotCount = slotCount.load(ordering: .acquiring)
                 var next = 0
@@ -105,7 +105,7 @@ extension VectorGraph {
     @inline(__always)
     private func scan(
         _ slots: Range<Int>, _ bounds: BoundedEstimate, _ filter: VectorFilter?, _ scratch: SearchScratch,
-        _ nearest: inout NearestBounds, _ hits: inout [IndexHit]
+        _ nearest: inout NearestHeap, _ hits: inout [IndexHit]
     ) {
         var count = 0
         for slot in slots {
@@ -127,8 +127,9 @@ extension VectorGraph {
                 scratch.dots[index], scale: memory.scale(atRow: row), bias: memory.bias(atRow: row),
                 error: memory.error(atRow: row))
             if distance - margin > nearest.limit { continue }
-            nearest.add(distance + margin)
-            hits.append(IndexHit(node: memory.node(scratch.slots[index]), distance: distance, margin: margin))
+            let node = memory.node(scratch.slots[index])
+            nearest.add(distance + margin, node)
+            hits.append(IndexHit(node: node, distance: distance, margin: margin))
         }
     }
 }
@@ -159,30 +160,5 @@ struct BoundedEstimate {
         let margin =
             factor * (queryNorm * error + queryError * reach) + 4e-6 * (queryNorm * reach + distance.magnitude + bias)
         return (distance, margin)
-    }
-}
-
-/// The smallest upper bounds seen: nothing whose lower bound is above the last of them can be among the nearest.
-struct NearestBounds {
-    private var bounds: [Float] = []
-    private let count: Int
-    private(set) var limit = Float.infinity
-
-    init(count: Int) {
-        self.count = count
-        bounds.reserveCapacity(count + 1)
-    }
-
-    mutating func add(_ bound: Float) {
-        guard bound < limit else { return }
-        var low = 0
-        var high = bounds.count
-        while low < high {
-            let middle = (low + high) / 2
-            if bounds[middle] <= bound { low = middle + 1 } else { high = middle }
-        }
-        bounds.insert(bound, at: low)
-        if bounds.count > count { bounds.removeLast() }
-        if bounds.count == count { limit = bounds[count - 1] }
     }
 }

@@ -2,7 +2,7 @@
 //
 // One flat layer, as in Vamana (Subramanya et al., "DiskANN", NeurIPS 2019) and unlike HNSW (Malkov and Yashunin, TPAMI
 // 2018), whose upper layers buy nothing here: a few dozen entry points spread over the slots do the same, and there is
-// one list to keep for each node. Links are chosen by HNSW's and Vamana's rule: nearest first, leaving out what is nearer
+// one list to keep for each node. A tree among the links keeps every node within reach (VectorGraph+Tree.swift). Links are chosen by HNSW's and Vamana's rule: nearest first, leaving out what is nearer
 // to a neighbour already chosen. New nodes are linked both ways; a list that overflows is chosen anew.
 //
 // Searches take no lock (see NodeMemory for why they may). Changes take turns.
@@ -22,6 +22,7 @@ struct GraphParameters: Sendable {
     /// How much nearer a chosen neighbour must be to leave a candidate out; 1 leaves out most. Applied to distances that
     /// are squares.
     var slack: Float = 1
+    var leastKept = 0
     /// Deleted nodes that a sweep is worth for, however small the graph.
     var leastSwept = 64
     /// Nodes where searches begin.
@@ -38,6 +39,8 @@ final class VectorGraph: Sendable {
     let slotCount = Atomic<Int>(0)
     /// Those that a search may return: live ones, and those of transactions under way.
     let liveCount = Atomic<Int>(0)
+    /// Where searches begin, slot + 1; 0 if there is nothing. See VectorGraph+Tree.swift.
+    let root = Atomic<UInt32>(0)
     let writer = Monitor(Writer())
     private let scratches = Monitor<[SearchScratch]>([])
 
@@ -116,6 +119,11 @@ final class VectorGraph: Sendable {
         let slotCount = slotCount.load(ordering: .acquiring)
         scratch.prepare(beamWidth: width, slotCount: slotCount)
         var count = 0
+        let first = root.load(ordering: .acquiring)
+        if first != 0, scratch.visit(first &- 1) {
+            scratch.slots[0] = first &- 1
+            count = 1
+        }
         let entryCount = min(parameters.entryCount, slotCount)
         for entry in 0..<entryCount {
             let slot = UInt32(entry * slotCount / entryCount)

@@ -4,27 +4,37 @@
 
 /// A vector in 8-bit codes.
 struct VectorCode: Sendable, Equatable {
-    /// Each in -levels…levels.
+    /// Each in -127…127.
     var codes: [Int8]
     var scale: Float
 
-    /// The codes of `vector`. The largest element in magnitude becomes ±`levels`.
-    init(_ vector: UnsafeBufferPointer<Float>, levels: Int = 127) {
+    /// The codes of `vector`, each at most 127.
+    ///
+    /// Of codes that are not entropy-coded the finest are best: the largest element becomes ±127. What is to take few bits
+    /// has steps of a fixed share of the root mean square instead, which for elements of any distribution is nearly the
+    /// best that can be had for the bits (Gish and Pierce, "Asymptotically Efficient Quantizing", 1968).
+    init(_ vector: UnsafeBufferPointer<Float>, _ element: VectorElement = .float32) {
         var largest: Float = 0
-        for element in vector { largest = max(largest, element.magnitude) }
-        let levels = Float(levels)
+        var squares: Float = 0
+        for element in vector {
+            largest = max(largest, element.magnitude)
+            squares += element * element
+        }
+        scale = largest / 127
+        if let steps = element.stepsPerDeviation {
+            scale = max(scale, (squares / Float(vector.count)).squareRoot() / steps)
+        }
         // Of a vector so small that the reciprocal overflows, nothing is left; the error says so.
-        let inverse = levels / largest
+        let inverse = 1 / scale
         guard largest > 0, inverse.isFinite else {
             codes = [Int8](repeating: 0, count: vector.count)
             scale = 0
             return
         }
-        scale = largest / levels
         codes = [Int8](unsafeUninitializedCapacity: vector.count) { buffer, count in
             for index in 0..<vector.count {
                 let code = (vector[index] * inverse).rounded(.toNearestOrEven)
-                buffer[index] = Int8(max(-levels, min(levels, code)))
+                buffer[index] = Int8(max(-127, min(127, code)))
             }
             count = vector.count
         }
