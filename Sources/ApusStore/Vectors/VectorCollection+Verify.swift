@@ -33,7 +33,7 @@ extension VectorCollection: VerifiableCollection {
                 report.report(collectionName, key: name, "the metadata is damaged")
             }
             let entry = try snapshot.get(VectorKey.entry(record.key), in: nodes)
-            if try self.node(entry, key: record.key) != node {
+            if (try? self.node(entry, key: record.key)) != node {
                 report.report(collectionName, key: name, "node \(node) is not the one that its key leads to")
             }
             if let originals {
@@ -63,8 +63,11 @@ extension VectorCollection: VerifiableCollection {
         try snapshot.scan(VectorKey.entries, in: nodes) { key, value in
             report.checks += 1
             let key = key.withUnsafeBytes { Array($0.dropFirst()) }
-            let node = try node(value.withUnsafeBytes { [UInt8]($0) }, key: key)
-            if let node, try !snapshot.contains(VectorKey.node(node), in: nodes) {
+            guard let node = try? node(value.withUnsafeBytes { [UInt8]($0) }, key: key) else {
+                report.report(collectionName, key: VectorCollection.readable(key), "the entry is damaged")
+                return .next
+            }
+            if try !snapshot.contains(VectorKey.node(node), in: nodes) {
                 report.report(
                     collectionName, key: VectorCollection.readable(key), "leads to node \(node), which does not exist")
             }

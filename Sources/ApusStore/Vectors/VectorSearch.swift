@@ -105,7 +105,7 @@ struct VectorSearch<Reader: StoreReader> {
                 }
                 let query = GraphQuery(queryCode, elements: elements.baseAddress!, metric: shape.metric)
                 return BoundedEstimate(query, queryCode, metric: shape.metric, dimension: shape.dimension)
-                    .estimate(dot, scale: vector.code.scale, bias: vector.bias, error: record.error)
+                    .estimate(dot, scale: vector.code.scale, bias: vector.bias, error: vector.error)
             }
             if distance - margin <= nearest.limit {
                 nearest.add(distance + margin, node)

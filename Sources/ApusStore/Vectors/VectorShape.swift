@@ -96,13 +96,20 @@ struct VectorShape: Sendable, Equatable {
     /// The index's part of a record.
     func indexed(node: UInt64, _ record: VectorRecord) -> IndexedVector {
         var code = VectorCode(codes: record.codes, scale: record.scale)
-        // Without an original the codes are the vector, and it is their direction that counts.
-        if metric == .cosine, !keepsOriginals, record.scale > 0 {
-            code.scale /= code.squaredNorm.squareRoot()
+        var error = record.error
+        if metric == .cosine {
+            // What rounding has done to the length would be taken for nearness. A direction has none.
+            let length = Double(code.squaredNorm).squareRoot()
+            if length > Double(VectorShape.leastNorm) {
+                code.scale = Float(Double(code.scale) / length)
+                // How far the direction is off, by what is known of the triangle of 1, `length` and `error`; the last term
+                // covers rounding.
+                let product = (1 + length * length - Double(error) * Double(error)) / 2
+                if keepsOriginals { error = Float((max(0, 2 - 2 * product / length) + 1e-6).squareRoot()) }
+            }
         }
         return IndexedVector(
-            node: node, code: code, bias: bias(code, norm: record.norm), error: record.error,
-            metadata: record.metadata)
+            node: node, code: code, bias: bias(code, norm: record.norm), error: error, metadata: record.metadata)
     }
 
     /// See `NodeMemory`. What has no original is what its codes say.

@@ -56,6 +56,11 @@ import Testing
                 let vector = random.floats(dimension).map { $0 * factor }
                 let query = random.floats(dimension)
                 let encoded = shape.encode(vector)
+                let indexed = shape.indexed(
+                    node: 1,
+                    VectorRecord(
+                        key: [], metadata: [], scale: encoded.code.scale, norm: encoded.norm, error: encoded.error,
+                        links: [], codes: encoded.code.codes))
                 let prepared = shape.prepared(query)
                 let code = prepared.withUnsafeBufferPointer { QueryCode($0) }
                 let (distance, margin) = code.elements.withUnsafeBufferPointer { elements in
@@ -64,8 +69,7 @@ import Testing
                         elements.baseAddress, encoded.code.codes, dimension, 1, dimension, &dot)
                     let query = GraphQuery(code, elements: elements.baseAddress!, metric: metric)
                     return BoundedEstimate(query, code, metric: metric, dimension: dimension).estimate(
-                        dot, scale: encoded.code.scale, bias: shape.bias(encoded.code, norm: encoded.norm),
-                        error: encoded.error)
+                        dot, scale: indexed.code.scale, bias: indexed.bias, error: indexed.error)
                 }
                 let truth = PlainDistance.between(query, vector, metric)
                 #expect(abs(Double(distance) - truth) <= Double(margin), "\(dimension), round \(round)")

@@ -33,7 +33,7 @@ extension VectorGraph {
                     if isLinkable(candidate.slot) { candidates.append(candidate) }
                 }
                 var chosen: [UInt32] = []
-                choose(from: candidates, limit: parameters.forwardLimit, scratch, into: &chosen)
+                choose(from: candidates, limit: parameters.forwardLimit, least: 0, scratch, into: &chosen)
                 return chosen.map { ($0, memory.node($0)) }
             }
         }
@@ -129,25 +129,23 @@ extension VectorGraph {
         }
         writer.candidates.sort { ($0.distance, $0.tagged) < ($1.distance, $1.tagged) }
         writer.chosen.removeAll(keepingCapacity: true)
-        choose(from: writer.candidates, limit: parameters.linkCapacity, scratch, into: &writer.chosen)
+        choose(
+            from: writer.candidates, limit: parameters.linkCapacity, least: parameters.leastKept, scratch,
+            into: &writer.chosen)
         memory.setLinks(slot, writer.chosen)
-        // What was dropped may have had no other parent. The chosen ones are in the candidates' order.
-        var position = 0
-        for candidate in writer.candidates {
-            if parameters.leastKept == 0, position < writer.chosen.count, writer.chosen[position] == candidate.slot {
-                position += 1
-            } else if memory.parent(candidate.slot) == slot, !memory.hasLink(slot, to: candidate.slot) {
-                findParent(of: candidate.slot)
-            }
+        // What was dropped may have had no other parent.
+        for candidate in writer.candidates where memory.parent(candidate.slot) == slot {
+            if !memory.hasLink(slot, to: candidate.slot) { findParent(of: candidate.slot) }
         }
     }
 
-    /// Chooses from candidates in order of distance, leaving out those that are nearer to one chosen already.
+    /// Chooses from candidates in order of distance, leaving out those that are nearer to one chosen already; if that
+    /// leaves fewer than `least`, the nearest of those left out come last.
     func choose(
-        from candidates: [Candidate], limit: Int, _ scratch: SearchScratch, into chosen: inout [UInt32]
+        from candidates: [Candidate], limit: Int, least: Int, _ scratch: SearchScratch, into chosen: inout [UInt32]
     ) {
         let slack = metric == .dot ? 1 : parameters.slack
-        var dropped: [UInt32] = []
+        var leftOut: [UInt32] = []
         for candidate in candidates {
             if chosen.count == limit { return }
             let slot = candidate.slot
@@ -163,9 +161,10 @@ extension VectorGraph {
                     break
                 }
             }
-            if !isCovered { chosen.append(slot) } else { dropped.append(slot) }
+            if isCovered { leftOut.append(slot) } else { chosen.append(slot) }
         }
-        for slot in dropped { if chosen.count >= min(limit, parameters.leastKept) { break }; chosen.append(slot) }
+        let missing = min(limit, least) - chosen.count
+        if missing > 0 { chosen.append(contentsOf: leftOut.prefix(missing)) }
     }
 }
 

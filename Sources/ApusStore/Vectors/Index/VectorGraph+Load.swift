@@ -4,6 +4,7 @@
 //
 // Only the thread that opens a collection does this, before anyone else knows the graph.
 
+import ApusIO
 import Synchronization
 
 /// Nodes that lost more links than they kept while the graph was being read.

@@ -8,6 +8,7 @@
 // 2. Following parents never comes back to where it began, and ends at the root or at a leaving node. When a sweep
 //    ends, no node in use has a leaving parent; so then it ends at the root.
 
+import ApusIO
 import Synchronization
 
 extension VectorGraph {

@@ -22,7 +22,9 @@ struct GraphParameters: Sendable {
     /// How much nearer a chosen neighbour must be to leave a candidate out; 1 leaves out most. Applied to distances that
     /// are squares.
     var slack: Float = 1
-    var leastKept = 0
+    /// Links that a list keeps when it is chosen anew, if necessary by taking back the nearest of those left out: dropping
+    /// many at once leaves some nodes with a single way in.
+    var leastKept = 24
     /// Deleted nodes that a sweep is worth for, however small the graph.
     var leastSwept = 64
     /// Nodes where searches begin.
