@@ -2,6 +2,7 @@
 // graph again from the database.
 
 import Apus
+import Synchronization
 import Testing
 
 @testable import ApusStore
