@@ -25,12 +25,29 @@ extension BlobCollection {
     public func put<Pieces: AsyncSequence>(
         contentsOf pieces: Pieces, durability: Durability? = nil, isolation: isolated (any Actor)? = #isolation
     ) async throws -> BlobID where Pieces.Element: ByteRepresentable {
+        try await gather(pieces, durability, isolation) { piece, gathered in
+            piece.withBytes { gathered.append(contentsOf: $0) }
+        }
+    }
+
+    /// Stores a content that arrives byte by byte. See `put(contentsOf:durability:isolation:)`.
+    @discardableResult
+    public func put<Bytes: AsyncSequence>(
+        contentsOf bytes: Bytes, durability: Durability? = nil, isolation: isolated (any Actor)? = #isolation
+    ) async throws -> BlobID where Bytes.Element == UInt8 {
+        try await gather(bytes, durability, isolation) { byte, gathered in gathered.append(byte) }
+    }
+
+    private func gather<Elements: AsyncSequence>(
+        _ elements: Elements, _ durability: Durability?, _ isolation: isolated (any Actor)?,
+        append: (Elements.Element, inout [UInt8]) -> Void
+    ) async throws -> BlobID {
         let writer = SharedWriter(makeWriter())
         do {
             // Small pieces are gathered: a change of threads for each would cost more than storing it.
             var gathered: [UInt8] = []
-            for try await piece in pieces {
-                piece.withBytes { gathered.append(contentsOf: $0) }
+            for try await element in elements {
+                append(element, &gathered)
                 guard gathered.count >= Self.gatheredByteCount else { continue }
                 try Task.checkCancellation()
                 let bytes = gathered
@@ -151,6 +168,7 @@ public struct BlobPieces: AsyncSequence, Sendable {
 
         public mutating func next() async throws -> [UInt8]? {
             guard !range.isEmpty else { return nil }
+            try Task.checkCancellation()
             let (collection, id) = (collection, id)
             let current = try self.snapshot ?? collection.store.snapshot()
             snapshot = current

@@ -116,31 +116,35 @@ extension BlobCollection {
     /// Takes back the uses of a list that has no record, page by page, and removes it; nil if it was none.
     func reclaim(_ list: UInt64) throws -> ReclaimedPieces? {
         var total: ReclaimedPieces?
+        // Looking from the beginning would meet, each time, the remains of every page that is gone.
+        var start: [UInt8]?
         while true {
             let step = try store.transaction(durability: .relaxed) {
-                transaction -> (pieces: ReclaimedPieces, isLast: Bool)? in
+                transaction -> (pieces: ReclaimedPieces, page: [UInt8]?)? in
                 // Without a mark the list is a blob's by now, or gone.
                 guard try transaction.contains(BlobIndexKey.mark(list), in: index) else { return nil }
-                guard let page = try firstPage(of: list, in: transaction) else {
+                guard let page = try firstPage(of: list, from: start, in: transaction) else {
                     transaction.delete(BlobIndexKey.mark(list), in: index)
-                    return (ReclaimedPieces(), true)
+                    return (ReclaimedPieces(), nil)
                 }
                 let pieces = try drop(page.entries, in: transaction)
                 transaction.delete(page.key, in: index)
-                return (pieces, false)
+                return (pieces, page.key)
             }
             guard let step else { return total }
             total = total ?? ReclaimedPieces()
             total!.add(step.pieces)
-            if step.isLast { return total }
+            guard let page = step.page else { return total }
+            start = page
         }
     }
 
     private func firstPage(
-        of list: UInt64, in transaction: StoreTransaction
+        of list: UInt64, from start: [UInt8]?, in transaction: StoreTransaction
     ) throws -> (key: [UInt8], entries: [ChunkEntry])? {
         var page: (key: [UInt8], entries: [ChunkEntry])?
-        let range = KeyRange.prefix(BlobIndexKey.pages(list))
+        var range = KeyRange.prefix(BlobIndexKey.pages(list))
+        if let start { range.lower = start }
         try transaction.scan(range, in: index, reversed: false, limit: 1) { key, value in
             guard let entries = value.withBytes({ BlobPage.decode($0) }) else {
                 throw StoreError(

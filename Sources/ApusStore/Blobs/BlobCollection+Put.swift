@@ -15,8 +15,12 @@ extension BlobCollection {
         try content.withBytes { bytes in
             if bytes.count <= largestWhole {
                 let id = BlobID(of: bytes)
-                // A blob whose grace period has just begun needs no commit.
-                if let record = try record(of: id, in: store), !needsNewTime(record, at: store.time) { return id }
+                // A blob whose grace period has just begun needs no commit, unless it has to be made durable.
+                if durability == .relaxed, let record = try record(of: id, in: store),
+                    !needsNewTime(record, at: store.time)
+                {
+                    return id
+                }
                 try store.transaction(durability: durability) { try putWhole(bytes, id, in: $0) }
                 return id
             }
@@ -66,6 +70,9 @@ extension BlobCollection {
         if needsNewTime(record, at: transaction.time) {
             record.putAt = transaction.time
             transaction.put(BlobIndexKey.record(id), record.encoded, in: index)
+        } else {
+            // The put that stored it may not be durable yet: this one has to be a commit, though it changes nothing.
+            transaction.merge(BlobCounter.blobs.key, 0, in: index)
         }
         return true
     }

@@ -26,7 +26,7 @@ extension BlobCollection {
 
     /// The part of the content that lies in `range`, as far as there is any; nil if there is no such blob.
     public func get(_ id: BlobID, _ range: Range<UInt64>, in reader: some StoreReader) throws -> [UInt8]? {
-        try withMoment(of: reader) { moment in
+        try store.withMoment(of: reader) { moment in
             guard let record = try record(of: id, in: moment) else { return nil }
             let range = range.clamped(to: 0..<record.byteCount)
             guard case .chunked(let list) = record.layout else {
@@ -75,7 +75,7 @@ extension BlobCollection {
         _ id: BlobID, _ range: Range<UInt64> = 0..<UInt64.max, in reader: some StoreReader,
         _ body: (RawSpan) throws -> ScanStep
     ) throws {
-        try withMoment(of: reader) { moment in
+        try store.withMoment(of: reader) { moment in
             guard let record = try record(of: id, in: moment) else { throw missing(id) }
             let range = range.clamped(to: 0..<record.byteCount)
             guard !range.isEmpty else { return }
@@ -118,11 +118,17 @@ extension BlobCollection {
             }
             try fileCall { () throws(IOError) in try file.synchronize() }
             try fileCall { () throws(IOError) in try file.close() }
+            try fileCall { () throws(IOError) in try fileSystem.synchronizeDirectory(Self.directory(of: path)) }
         } catch {
             // Half a file is worse than none; if it cannot be removed either, the first error says more.
             try? fileSystem.remove(path)
             throw error
         }
+    }
+
+    private static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// Reads the whole content and compares its hash with its address.
@@ -139,17 +145,6 @@ extension BlobCollection {
     }
 
     // MARK: For the other parts
-
-    /// Calls `body` with a reader for which time stands still: what is put together from many entries must not be
-    /// reclaimed half-way.
-    func withMoment<Result>(
-        of reader: some StoreReader, _ body: (any StoreReader) throws -> Result
-    ) throws -> Result {
-        guard reader is Store else { return try body(reader) }
-        let snapshot = try store.snapshot()
-        defer { snapshot.release() }
-        return try body(snapshot)
-    }
 
     /// The content of a blob that is kept whole; nil if there is none of that address.
     func whole(_ id: BlobID, in reader: some StoreReader) throws -> [UInt8]? {
@@ -191,7 +186,7 @@ extension BlobCollection {
         var expected: UInt64?
         try reader.scan(first, in: index) { key, value in
             guard var offset = key.withBytes({ BlobIndexKey.number(in: $0, at: 9) }),
-                let entries = value.withBytes({ BlobPage.decode($0) }), expected == nil || expected == offset
+                offset <= BlobRecord.largestContent, let entries = value.withBytes({ BlobPage.decode($0) }), expected == nil || expected == offset
             else { throw damaged(id, "a page of its list is damaged or missing") }
             for entry in entries {
                 if offset >= range.upperBound { return .stop }

@@ -39,6 +39,18 @@ private struct BlobCheck {
         try checkUses(&report)
         try checkContents(&report)
         try checkCounters(&report)
+        try checkTags(&report)
+    }
+
+    /// Nothing in the index is of a kind that the checks before do not know.
+    private func checkTags(_ report: inout StoreVerification) throws {
+        let unknown: [KeyRange] = [.upTo([BlobIndexTag.record]), .from([BlobIndexTag.counter + 1])]
+        for range in unknown {
+            try snapshot.scan(range, in: collection.index) { key, _ in
+                report.report(name, "a key of \(key.byteCount) bytes in the index, with an unknown tag")
+                return .next
+            }
+        }
     }
 
     // MARK: The index
@@ -50,7 +62,7 @@ private struct BlobCheck {
                 return report.report(check.name, key: id.description, "its record is damaged")
             }
             check.figures.blobs += 1
-            check.figures.contentBytes += Int(record.byteCount)
+            check.figures.contentBytes &+= Int(record.byteCount)
             if case .chunked(let list) = record.layout, !check.lists.insert(list).inserted {
                 report.report(check.name, key: id.description, "its list belongs to another blob too")
             }
@@ -81,7 +93,7 @@ private struct BlobCheck {
             guard let record = try? check.collection.record(of: id, in: check.snapshot) else {
                 return report.report(check.name, key: id.description, "is referred to, but does not exist")
             }
-            check.figures.referencedBytes += Int(record.byteCount) * Int(count)
+            check.figures.referencedBytes &+= Int(record.byteCount) &* Int(count)
         }
     }
 

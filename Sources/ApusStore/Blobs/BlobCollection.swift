@@ -163,13 +163,7 @@ public final class BlobCollection: StoreCollection, Sendable {
         StoreError(.corruption, message, collection: collectionName.description, key: id.description)
     }
 
-    /// Whole milliseconds, at least 0.
-    var graceMilliseconds: UInt64 {
-        let (seconds, attoseconds) = gracePeriod.components
-        guard seconds >= 0 && attoseconds >= 0 else { return 0 }
-        let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1000)
-        return overflow ? .max / 4 : min(.max / 4, product + UInt64(attoseconds / 1_000_000_000_000_000))
-    }
+    var graceMilliseconds: UInt64 { gracePeriod.countedMilliseconds }
 }
 
 /// What is known of a blob without reading it.

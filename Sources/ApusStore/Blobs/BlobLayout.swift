@@ -92,6 +92,9 @@ struct BlobRecord: Sendable, Equatable {
     /// When the blob was last put, more or less: a quarter of the grace period may be missing.
     var putAt: UInt64
 
+    /// Nothing is larger, so that sums of sizes stay numbers.
+    static let largestContent: UInt64 = 1 << 56
+
     init(layout: Layout, byteCount: UInt64, putAt: UInt64) {
         self.layout = layout
         self.byteCount = byteCount
@@ -101,7 +104,7 @@ struct BlobRecord: Sendable, Equatable {
     /// nil if the bytes are no record.
     init?(_ bytes: UnsafeRawBufferPointer) {
         var reader = StoreByteReader(bytes)
-        guard let kind = reader.byte(), let byteCount = reader.varint(),
+        guard let kind = reader.byte(), let byteCount = reader.varint(), byteCount <= Self.largestContent,
             let putAt = reader.littleEndian(UInt64.self)
         else { return nil }
         switch kind {
@@ -137,6 +140,8 @@ struct ChunkEntry: Sendable, Equatable {
 enum BlobPage {
     /// No chunk is larger: the bound for what is allocated on the word of a page.
     static let largestChunk = 1 << 20
+    /// The same for what it is stored in, which has a header.
+    static let largestStoredChunk = largestChunk + 16
 
     static func encode(_ chunks: [ChunkEntry]) -> [UInt8] {
         var bytes: [UInt8] = []
@@ -163,7 +168,7 @@ enum BlobPage {
             guard let address = reader.bytes(ChunkAddress.byteCount),
                 let byteCount = reader.varint().flatMap({ Int(exactly: $0) }),
                 let storedByteCount = reader.varint().flatMap({ Int(exactly: $0) }),
-                (1...largestChunk).contains(byteCount)
+                (1...largestChunk).contains(byteCount), storedByteCount <= largestStoredChunk
             else { return nil }
             chunks.append(
                 ChunkEntry(

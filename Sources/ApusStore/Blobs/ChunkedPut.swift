@@ -56,6 +56,7 @@ final class ChunkedPut {
             let list = try begin()
             // The last commit makes the earlier ones as durable as itself.
             try collection.store.transaction(durability: .relaxed) { transaction in
+                try checkMark(of: list, in: transaction)
                 try write(chunks, of: window, to: list, in: transaction)
             }
             offset += UInt64(byteCount)
@@ -75,6 +76,7 @@ final class ChunkedPut {
         let byteCount = offset + UInt64(window.count)
         let isNew = try collection.store.transaction(durability: durability) { transaction in
             if try collection.renew(id, in: transaction) { return false }
+            if let list { try checkMark(of: list, in: transaction) }
             let list = try self.list ?? collection.freeList(in: transaction)
             try write(chunks, of: window, to: list, in: transaction)
             collection.addRecord(id, .chunked(list: list), byteCount: byteCount, in: transaction)
@@ -82,8 +84,18 @@ final class ChunkedPut {
             return true
         }
         end()
-        if !isNew, let list { _ = try collection.reclaim(list) }
+        // What fails here the next collection of garbage does.
+        if !isNew, let list { _ = try? collection.reclaim(list) }
         return id
+    }
+
+    /// Another store on the same database does not know what this one is putting, and may have taken the list for
+    /// abandoned.
+    private func checkMark(of list: UInt64, in transaction: StoreTransaction) throws {
+        if try transaction.contains(BlobIndexKey.mark(list), in: collection.index) { return }
+        throw StoreError(
+            .notFound, "what had been put of a content was reclaimed: another store has the same database",
+            collection: collection.collectionName.description)
     }
 
     private func write(

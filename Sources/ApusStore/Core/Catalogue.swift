@@ -66,6 +66,16 @@ struct Catalogue: Sendable {
         }
     }
 
+    /// Throws if there is a collection whose name is the same text in other code points: its keyspaces would be the same.
+    func checkSpelling(of name: CollectionName, in reader: some StoreReader) throws {
+        if name.name.utf8.allSatisfy({ $0 < 0x80 }) { return }
+        for (other, _) in try collections(in: reader, damaged: { _, _ in }) where other.isSameText(as: name) {
+            throw StoreError(
+                .invalidArgument, "there is a collection with the same name in other code points",
+                collection: name.description)
+        }
+    }
+
     func put(_ record: CollectionRecord, of name: CollectionName, in transaction: StoreTransaction) throws(ApusError) {
         guard let keyspace else { throw ApusError(.readOnly, "the database was opened read-only") }
         transaction.put(name.catalogueKey, record.encoded, in: keyspace)

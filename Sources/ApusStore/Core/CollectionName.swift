@@ -31,6 +31,21 @@ struct CollectionName: Hashable, Sendable, CustomStringConvertible {
 
     var description: String { "\(kind.rawValue):\(name)" }
 
+    // Text that is equal may be different bytes, and the catalogue's keys are bytes.
+    static func == (left: CollectionName, right: CollectionName) -> Bool {
+        left.kind == right.kind && left.name.utf8.elementsEqual(right.name.utf8)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(kind)
+        hasher.combine(name)
+    }
+
+    /// Reads the same, whether it is the same bytes or not.
+    func isSameText(as other: CollectionName) -> Bool {
+        kind == other.kind && name == other.name
+    }
+
     /// The name of one of the collection's further keyspaces.
     func keyspace(_ part: String) -> String { "\(self):\(part)" }
 

@@ -102,7 +102,9 @@ public final class Store: Sendable {
         while true {
             let opened = collections.withLock { $0.openedCount[name] }
             if let existing = try existing(name, definition, as: Collection.self) { return existing }
-            let made = try make(try catalogue.record(of: name, in: self))
+            let record = try catalogue.record(of: name, in: self)
+            if record == nil { try catalogue.checkSpelling(of: name, in: self) }
+            let made = try make(record)
             let kept: Collection? = try collections.withLock { collections in
                 // Another thread may have made it meanwhile.
                 if let existing = collections.byName[name]?.object {

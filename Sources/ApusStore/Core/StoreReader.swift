@@ -78,3 +78,16 @@ extension Store: StoreReader {
         try keyspace.scan(range, reversed: reversed, limit: limit, body)
     }
 }
+
+extension Store {
+    /// Calls `body` with a reader for which time stands still: for what is put together from several entries, and must not
+    /// be half of what it was and half of what it became.
+    func withMoment<Result>(
+        of reader: some StoreReader, _ body: (any StoreReader) throws -> Result
+    ) throws -> Result {
+        guard reader is Store else { return try body(reader) }
+        let snapshot = try snapshot()
+        defer { snapshot.release() }
+        return try body(snapshot)
+    }
+}

@@ -5,12 +5,13 @@ public import Apus
 /// A unit of work over any number of collections that behaves as if it ran alone. See `Store.transaction`.
 ///
 /// Collections take one as `in:` of their writes and reads. Use it in one thread at a time, and only inside the closure
-/// that it was given to.
+/// that it was given to: after it reads throw `closed`, and writes are forgotten.
 public final class StoreTransaction: StoreReader {
     public let store: Store
     /// The engine's transaction behind it, for keyspaces of the application's own.
     public let transaction: Transaction
     private var endActions: [(_ isCommitted: Bool) -> Void] = []
+    private var isOver = false
 
     init(store: Store, transaction: Transaction) {
         self.store = store
@@ -30,9 +31,18 @@ public final class StoreTransaction: StoreReader {
     }
 
     func end(isCommitted: Bool) {
-        let actions = endActions
-        endActions = []
-        for action in actions { action(isCommitted) }
+        isOver = true
+        // Actions may ask for more of them.
+        while !endActions.isEmpty {
+            let actions = endActions
+            endActions = []
+            for action in actions { action(isCommitted) }
+        }
+    }
+
+    /// The engine keeps nothing for a transaction that is over: what is read in it would be neither then nor now.
+    private func checkOpen() throws(ApusError) {
+        if isOver { throw ApusError(.closed, "the transaction is over") }
     }
 
     // MARK: Reading
@@ -42,17 +52,19 @@ public final class StoreTransaction: StoreReader {
     /// The value of `key`: the transaction's own latest, else that of its beginning. The commit fails with `conflict`,
     /// and the closure runs again, if another commit changes the key first.
     public func get(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> [UInt8]? {
-        try transaction.get(key, in: keyspace)
+        try checkOpen()
+        return try transaction.get(key, in: keyspace)
     }
 
     public func withValue<Result>(
         for key: some ByteRepresentable, in keyspace: Keyspace, _ body: (RawSpan) throws -> Result
     ) throws -> Result? {
-        try transaction.get(key, in: keyspace).map { try body($0.span.bytes) }
+        try get(key, in: keyspace).map { try body($0.span.bytes) }
     }
 
     public func contains(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> Bool {
-        try transaction.contains(key, in: keyspace)
+        try checkOpen()
+        return try transaction.contains(key, in: keyspace)
     }
 
     /// The range walked counts as read. What `body` itself writes the scan does not see.
@@ -60,6 +72,7 @@ public final class StoreTransaction: StoreReader {
         _ range: KeyRange, in keyspace: Keyspace, reversed: Bool, limit: Int,
         _ body: (_ key: RawSpan, _ value: RawSpan) throws -> ScanStep
     ) throws {
+        try checkOpen()
         try transaction.scan(range, in: keyspace, reversed: reversed, limit: limit, body)
     }
 

@@ -96,6 +96,8 @@ extension Store {
                 report.report(name, key: error.key ?? "", error.message)
             } catch let error as ApusError where error.kind == .corruption {
                 report.report(name, error.description)
+            } catch let error as ApusError where error.kind == .notFound && database.isReadOnly {
+                // The power failed between the catalogue's record and the keyspaces: there is nothing in it yet.
             }
         }
         return report

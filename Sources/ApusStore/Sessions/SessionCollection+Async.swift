@@ -40,6 +40,12 @@ extension SessionCollection {
         try await store.onWorker { try self.update(id, data: data, durability: durability) }
     }
 
+    /// See the synchronous `assign`.
+    @discardableResult
+    public func assign(_ id: SessionID, to user: String, durability: Durability? = nil) async throws -> Bool {
+        try await store.onWorker { try self.assign(id, to: user, durability: durability) }
+    }
+
     /// See the synchronous `list`.
     public func list(of user: String) async throws -> [Session] {
         try await store.onWorker { try self.list(of: user) }

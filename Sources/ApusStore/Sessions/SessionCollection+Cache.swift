@@ -33,10 +33,10 @@ extension SessionCollection {
         }
         let cacheKey = try cacheKey(id, key)
         // The record is read, so that the end of the session at the same moment is a conflict.
-        guard try activity(of: id, in: transaction) != nil, try record(of: id, in: transaction) != nil else {
+        guard try activity(of: id, in: transaction) != nil, let record = try record(of: id, in: transaction) else {
             return false
         }
-        let expires = transaction.time + lifetime.wholeMilliseconds
+        let expires = record.expiry(at: transaction.time + lifetime.countedMilliseconds)
         transaction.put(cacheKey, value, in: entries, expiry: .at(milliseconds: expires))
         return true
     }

@@ -10,12 +10,14 @@ extension SessionCollection {
 
     /// The sessions of a user that have not expired by then, last used first.
     public func list(of user: String, in reader: some StoreReader) throws -> [Session] {
-        var ids: [SessionID] = []
-        try reader.scan(.prefix(SessionKey.users(user)), in: entries) { key, _ in
-            if let id = key.withBytes({ SessionKey.id(atEndOf: $0) }) { ids.append(id) }
-            return .next
+        try store.withMoment(of: reader) { moment in
+            var ids: [SessionID] = []
+            try moment.scan(.prefix(SessionKey.users(user)), in: entries) { key, _ in
+                if let id = key.withBytes({ SessionKey.id(atEndOf: $0) }) { ids.append(id) }
+                return .next
+            }
+            return Self.lastUsedFirst(try ids.compactMap { try load($0, in: moment) })
         }
-        return Self.lastUsedFirst(try ids.compactMap { try load($0, in: reader) })
     }
 
     /// The sessions that have not expired, last used first.
@@ -29,6 +31,11 @@ extension SessionCollection {
     /// The sessions that have not expired by then, last used first. See `recent(limit:)`.
     public func recent(limit: Int, in reader: some StoreReader) throws -> [Session] {
         guard limit > 0 else { return [] }
+        // A session that is touched while the list is read would move away from where it is looked for.
+        return try store.withMoment(of: reader) { try recent(atMost: limit, in: $0) }
+    }
+
+    private func recent(atMost limit: Int, in reader: any StoreReader) throws -> [Session] {
         var found: [Session] = []
         // Those of one period, which are in no order yet.
         var current: [Session] = []

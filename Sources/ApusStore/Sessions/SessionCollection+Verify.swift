@@ -37,8 +37,9 @@ extension SessionCollection: VerifiableCollection {
             if try !snapshot.contains(SessionKey.user(record.user, id), in: entries) {
                 return (label, "is missing among the sessions of its user")
             }
-            // Without an activity it has expired, or was never touched since it ended.
-            guard let lastActive = try activity(of: id, in: snapshot) else { return nil }
+            guard let lastActive = try activity(of: id, in: snapshot) else {
+                return record.isAlive(at: snapshot.time) ? (label, "its activity is missing") : nil
+            }
             let expires = record.expiry(touchedAt: lastActive)
             if record.keptUntil < expires { return (label, "its record expires before it does") }
             if try !snapshot.contains(SessionKey.recency(lastActive, id), in: entries) {

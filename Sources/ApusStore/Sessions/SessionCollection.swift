@@ -33,7 +33,7 @@ public final class SessionCollection: StoreCollection, Sendable {
         self.store = store
         self.expiry = expiry
         self.resolution = resolution
-        resolutionMilliseconds = resolution.wholeMilliseconds
+        resolutionMilliseconds = resolution.countedMilliseconds
         collectionName = name
         entries = try store.keyspace(name.description, KeyspaceOptions())
     }
@@ -67,9 +67,9 @@ public final class SessionCollection: StoreCollection, Sendable {
         }
         let id = SessionID(store.database.environment.random)
         let now = transaction.time
-        let end = expiry.absolute.map { now + $0.wholeMilliseconds } ?? 0
+        let end = expiry.absolute.map { now + $0.countedMilliseconds } ?? 0
         let record = SessionRecord(
-            created: now, idle: expiry.idle?.wholeMilliseconds ?? 0, end: end, user: user, data: data)
+            created: now, idle: expiry.idle?.countedMilliseconds ?? 0, end: end, user: user, data: data)
         write(record, of: id, at: now, in: transaction)
         let expires = record.expiry(touchedAt: now)
         writeActivity(of: id, at: now, expires: expires, in: transaction)
@@ -160,6 +160,26 @@ public final class SessionCollection: StoreCollection, Sendable {
             var record = try record(of: id, in: transaction)
         else { return false }
         record.data = data
+        write(record, of: id, at: transaction.time, in: transaction)
+        writeTouch(of: id, record, lastActive, in: transaction)
+        return true
+    }
+
+    /// Makes the session one of `user`, as when somebody logs in, which counts as a touch; false if there is no such
+    /// session, or it has expired.
+    @discardableResult
+    public func assign(_ id: SessionID, to user: String, durability: Durability? = nil) throws -> Bool {
+        try store.transaction(durability: durability) { try assign(id, to: user, in: $0) }
+    }
+
+    /// Makes the session one of `user`, in the commit of `transaction`. See `assign(_:to:durability:)`.
+    @discardableResult
+    public func assign(_ id: SessionID, to user: String, in transaction: StoreTransaction) throws -> Bool {
+        guard let lastActive = try activity(of: id, in: transaction),
+            var record = try record(of: id, in: transaction)
+        else { return false }
+        transaction.delete(SessionKey.user(record.user, id), in: entries)
+        record.user = user
         write(record, of: id, at: transaction.time, in: transaction)
         writeTouch(of: id, record, lastActive, in: transaction)
         return true

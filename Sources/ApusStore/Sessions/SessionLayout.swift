@@ -145,6 +145,16 @@ struct SessionRecord: Sendable, Equatable {
         Self.earlier(idle == 0 ? 0 : Self.sum(Self.sum(time, idle), idle), end)
     }
 
+    /// When something expires that would do so at `time`, but not later than the session may last.
+    func expiry(at time: UInt64) -> UInt64 { Self.earlier(time, end) }
+
+    /// Whether the session cannot have expired by `time`, whenever it was last touched: what wrote the record was a touch
+    /// too. A minute is left for touches that were written later than they were made.
+    func isAlive(at time: UInt64) -> Bool {
+        if keptUntil == 0 { return true }
+        return Self.sum(Self.sum(time, idle), 60_000) < keptUntil
+    }
+
     private static func earlier(_ a: UInt64, _ b: UInt64) -> UInt64 {
         if a == 0 { return b }
         return b == 0 ? a : min(a, b)
@@ -160,16 +170,5 @@ extension Expiry {
     /// From a time that is 0 for never.
     static func orNever(_ milliseconds: UInt64) -> Expiry {
         milliseconds == 0 ? .never : .at(milliseconds: milliseconds)
-    }
-}
-
-extension Duration {
-    /// Whole milliseconds, rounded up; 0 if it is negative.
-    var wholeMilliseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0 && attoseconds >= 0 else { return 0 }
-        let (product, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1000)
-        if overflow { return .max / 4 }
-        return Swift.min(.max / 4, product + UInt64((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000))
     }
 }

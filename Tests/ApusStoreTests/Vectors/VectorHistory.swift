@@ -250,6 +250,7 @@ final class VectorHistory {
     private func verify() throws {
         let report = try store.verify()
         try expect(report.isSound, "verify: \(report.problems) \(report.database)")
+        try expect(vectors.graph.unreachableCount() == 0, "vectors out of reach")
     }
 
     private func expect(_ condition: Bool, _ message: @autoclosure () -> String) throws {

@@ -93,4 +93,16 @@ import Testing
             #expect(table.count == model.count)
         }
     }
+
+    @Test func integersAndDoublesCompareByValue() {
+        let large: Int64 = 1 << 53
+        let metadata: VectorMetadata = ["n": .integer(large + 1), "most": .integer(.max), "half": .double(0.5)]
+        #expect(VectorFilter.greater("n", .double(Double(large))).matches(metadata))
+        #expect(!VectorFilter.equal("n", .double(Double(large))).matches(metadata))
+        #expect(VectorFilter.less("most", .double(0x1p63)).matches(metadata))
+        #expect(VectorFilter.greater("half", .integer(0)).matches(metadata))
+        #expect(VectorFilter.less("half", .integer(1)).matches(metadata))
+        #expect(VectorFilter.greater("n", .double(-.infinity)).matches(metadata))
+        #expect(!VectorFilter.less("n", .double(.nan)).matches(metadata))
+    }
 }

@@ -64,6 +64,9 @@ public indirect enum VectorFilter: Sendable {
 
     private enum Order {
         case less, equal, greater, incomparable
+
+        /// For the operands the other way round.
+        var reversed: Order { self == .less ? .greater : self == .greater ? .less : self }
     }
 
     private static func field(_ bytes: UnsafeRawBufferPointer, _ name: String) -> MetadataCursor.Field? {
@@ -86,8 +89,8 @@ public indirect enum VectorFilter: Sendable {
         switch (found, value) {
         case (.integer(let a), .integer(let b)): return order(a, b)
         case (.double(let a), .double(let b)): return order(a, b)
-        case (.integer(let a), .double(let b)): return order(Double(a), b)
-        case (.double(let a), .integer(let b)): return order(a, Double(b))
+        case (.integer(let a), .double(let b)): return order(a, b)
+        case (.double(let a), .integer(let b)): return order(b, a).reversed
         case (.string(let a), .string(let b)): return order(a, b)
         case (.bool(let a), .bool(let b)): return order(a ? 1 : 0, b ? 1 : 0)
         case (.null, .null): return .equal
@@ -98,5 +101,14 @@ public indirect enum VectorFilter: Sendable {
 
     private static func order<Value: Comparable>(_ a: Value, _ b: Value) -> Order {
         a < b ? .less : a == b ? .equal : a > b ? .greater : .incomparable
+    }
+
+    /// By value, also where a double cannot tell neighbouring integers apart.
+    private static func order(_ a: Int64, _ b: Double) -> Order {
+        if b.isNaN { return .incomparable }
+        if b >= 0x1p63 { return .less }
+        if b < -0x1p63 { return .greater }
+        let whole = Int64(b)
+        return a == whole ? order(Double(whole), b) : order(a, whole)
     }
 }
