@@ -18,6 +18,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Apus", targets: ["Apus"]),
+        .library(name: "ApusStore", targets: ["ApusStore"]),
         .library(name: "ApusIO", targets: ["ApusIO"]),
         .library(name: "ApusSimulation", targets: ["ApusSimulation"]),
         .executable(name: "apus", targets: ["apus-tool"]),
@@ -26,6 +27,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.1.0"),
     ],
     targets: [
@@ -55,11 +57,18 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]
         ),
+        .target(
+            name: "ApusStore",
+            dependencies: [
+                "Apus", "ApusIO", "CApusCPU", "CZstd",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]
+        ),
         .target(name: "ApusSimulation", dependencies: ["ApusIO"]),
         .executableTarget(
             name: "apus-tool",
             dependencies: [
-                "Apus", "ApusIO",
+                "Apus", "ApusIO", "ApusStore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -68,6 +77,7 @@ let package = Package(
         .testTarget(name: "ApusIOTests", dependencies: ["ApusIO"]),
         .testTarget(name: "ApusSimulationTests", dependencies: ["ApusSimulation"]),
         .testTarget(name: "ApusTests", dependencies: ["Apus", "ApusSimulation"], exclude: ["Golden/format-1"]),
+        .testTarget(name: "ApusStoreTests", dependencies: ["ApusStore", "ApusSimulation"]),
         .testTarget(name: "ApusToolTests", dependencies: ["apus-tool"]),
         .testTarget(name: "TidyTests"),
     ]

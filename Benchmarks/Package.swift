@@ -1,5 +1,6 @@
 // swift-tools-version: 6.2
-// apus-bench: ApusDB beside the engines people would pick instead, all fed by one loop.
+// apus-bench: ApusDB beside the engines people would pick instead, all fed by one loop. apus-store-bench: the same for
+// the collections of ApusStore, beside what an application would use in their place.
 //
 // A package of its own, so that nobody who embeds Apus ever builds a peer. Every peer is optional: what is installed
 // when this manifest is read is compiled in, and `apus-bench list` names what is not.
@@ -85,12 +86,19 @@ var dependencies: [Package.Dependency] = [
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.1.0"),
 ]
 var apusDependencies: [Target.Dependency] = []
+var storeDependencies: [Target.Dependency] = []
 if FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/../Sources/Apus/API/Database.swift") {
     dependencies.append(.package(name: "ApusDB", path: ".."))
     apusDependencies = [.product(name: "Apus", package: "ApusDB")]
+    storeDependencies = [.product(name: "Apus", package: "ApusDB"), .product(name: "ApusStore", package: "ApusDB")]
     benchSettings.append(.define("ENGINE_APUS"))
     swiftSettings.append(.define("ENGINE_APUS"))
 }
+
+/// GRDB brings no SQLite of its own: it is there if SQLite is.
+let hasSQLite = peers.contains { $0.module == "CSQLite" }
+if hasSQLite { dependencies.append(.package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0")) }
+let storePeers: [Target.Dependency] = hasSQLite ? ["CSQLite", .product(name: "GRDB", package: "GRDB.swift")] : []
 
 /// apus-probe counts allocations by being its own `malloc` (see MallocHooks.swift).
 let hookedFunctions = ["malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign"]
@@ -99,7 +107,10 @@ let hookLinkerFlags = hookedFunctions.flatMap { ["-Xlinker", "--defsym=\($0)=apu
 let package = Package(
     name: "Benchmarks",
     platforms: [.macOS(.v15)],
-    products: [.executable(name: "apus-bench", targets: ["apus-bench"])],
+    products: [
+        .executable(name: "apus-bench", targets: ["apus-bench"]),
+        .executable(name: "apus-store-bench", targets: ["apus-store-bench"]),
+    ],
     dependencies: dependencies,
     targets: peers.map { .systemLibrary(name: $0.module, providers: [.apt([$0.debianPackage])]) } + [
         .executableTarget(
@@ -116,6 +127,12 @@ let package = Package(
             dependencies: apusDependencies,
             swiftSettings: swiftSettings,
             linkerSettings: [.unsafeFlags(hookLinkerFlags + ["-Xlinker", "--export-dynamic"])]
+        ),
+        .executableTarget(
+            name: "apus-store-bench",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]
+                + storeDependencies + storePeers,
+            swiftSettings: benchSettings
         ),
         .testTarget(
             name: "BenchTests",

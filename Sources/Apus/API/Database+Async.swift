@@ -59,7 +59,11 @@ extension Database {
         try await onWorker { try self.synchronize() }
     }
 
-    private func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    /// Runs `body` on a thread of the database, which may block, while the caller suspends: for blocking work of one's
+    /// own around the database, of any length.
+    ///
+    /// - Throws: what `body` throws, or `closed` if the database is closed before `body` has started.
+    public func onWorker<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             let reply = Reply(continuation)
             engine.environment.scheduler.run(.request) { reply.send(Result(catching: body)) }

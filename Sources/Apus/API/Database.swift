@@ -44,6 +44,16 @@ public final class Database: Sendable {
 
     public var directory: String { engine.directory }
 
+    /// Disk, clock, threads and randomness that the database was opened with.
+    public var environment: Environment { engine.environment }
+
+    /// Whether the database was opened without the right to write.
+    public var isReadOnly: Bool { engine.options.isReadOnly }
+
+    /// What the database takes for the present when it decides what has expired: milliseconds since 1970-01-01 UTC. The
+    /// clock of its environment, but never less than an earlier answer.
+    public var time: UInt64 { engine.clock.now() }
+
     /// Finishes running commits, makes everything written durable, and releases the directory. Idempotent; calls after
     /// it throw `closed`.
     public func close() throws(ApusError) {

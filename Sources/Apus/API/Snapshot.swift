@@ -22,6 +22,9 @@ public final class Snapshot: Sendable {
     /// Number of entries ever written when the snapshot was taken: later snapshots have larger numbers.
     public var sequence: UInt64 { pin.sequence.rawValue }
 
+    /// When the snapshot was taken, by `Database.time`: what had expired by then it does not see.
+    public var time: UInt64 { pin.time }
+
     /// Lets compaction drop what only this snapshot sees. Reads after it throw `closed`. Idempotent.
     public func release() {
         if isReleased.exchange(true, ordering: .acquiringAndReleasing) { return }
@@ -32,6 +35,20 @@ public final class Snapshot: Sendable {
     public func get(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> [UInt8]? {
         let reader = try reader(keyspace)
         return try key.withBytes { (key) throws(ApusError) in try reader.get(key) }
+    }
+
+    /// Calls `body` with the value of `key` where it lies; nil if there was none. See `Keyspace.withValue`.
+    public func withValue<Result>(
+        for key: some ByteRepresentable, in keyspace: Keyspace, _ body: (RawSpan) throws -> Result
+    ) throws -> Result? {
+        let reader = try reader(keyspace)
+        var outcome: Swift.Result<Result, any Error>?
+        try key.withBytes { (key) throws(ApusError) in
+            try reader.withValue(key) { (value) throws(ApusError) in
+                do { outcome = .success(try body(value.bytes)) } catch { outcome = .failure(error) }
+            }
+        }
+        return try outcome?.get()
     }
 
     public func get(_ keys: [some ByteRepresentable], in keyspace: Keyspace) throws(ApusError) -> [[UInt8]?] {
@@ -69,5 +86,17 @@ public final class Snapshot: Sendable {
         if isReleased.load(ordering: .acquiring) { throw ApusError(.closed, "the snapshot was released") }
         return KeyspaceReader(
             keyspace: keyspace, view: keyspace.tree.retainedView(), snapshot: pin.sequence, time: pin.time)
+    }
+}
+
+extension Database {
+    /// Number of entries ever written: the `sequence` of a snapshot that were taken now.
+    public var sequence: UInt64 { engine.visibleSequence.rawValue }
+
+    /// The smallest `sequence` at which anyone reads now or will read: that of the oldest snapshot or transaction that is
+    /// open, or else of one that were taken now. What was deleted before it nobody can see any more, so a layer above may
+    /// drop what it keeps in memory for it.
+    public var oldestReadSequence: UInt64 {
+        engine.structure.withLock { $0.snapshots.oldestSequence(or: engine.visibleSequence) }.rawValue
     }
 }

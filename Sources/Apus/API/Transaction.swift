@@ -27,6 +27,12 @@ public final class Transaction {
         snapshot = try database.snapshot()
     }
 
+    /// When the transaction began, by `Database.time`: what had expired by then it does not see.
+    public var time: UInt64 { snapshot.time }
+
+    /// The `sequence` of the snapshot that the transaction reads.
+    public var sequence: UInt64 { snapshot.sequence }
+
     // MARK: Writing
 
     public func put(
@@ -68,7 +74,13 @@ public final class Transaction {
         try check(keyspace)
         return try key.withBytes { (key) throws(ApusError) in
             reads.add(key: key, in: keyspace.tree)
-            if try overlayIfNeeded(keyspace) == nil { return try reader(keyspace).get(key) }
+            guard let own = try overlayIfNeeded(keyspace) else { return try reader(keyspace).get(key) }
+            // What the transaction has not touched, or has plainly set or deleted, needs no merging cursor.
+            if own.newestRangeDeletion(covering: key, atMost: .max) == .zero {
+                guard let newest = own.find(key, .first) else { return try reader(keyspace).get(key) }
+                if newest.trailer.kind == .value { return [UInt8](newest.payload) }
+                if newest.trailer.kind == .deletion { return nil }
+            }
             let cursor = try visibleCursor(
                 KeyRange(lower: [UInt8](key), upper: [UInt8](key) + [0]), keyspace)
             try cursor.seekToFirst()

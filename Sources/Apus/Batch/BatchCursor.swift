@@ -26,6 +26,13 @@ struct BatchCursor {
         self.count = Int(count)
     }
 
+    /// Goes on with the entry number `index`, which begins `byteCount` bytes into the batch.
+    mutating func skip(to index: Int, at byteCount: Int) throws(DecodingFailure) {
+        guard index > 0 else { return }
+        _ = try reader.take(UInt64(byteCount - reader.position), "skipped entries")
+        read = index
+    }
+
     /// The next entry, nil after the last.
     mutating func next() throws(DecodingFailure) -> BatchEntry? {
         if read == count {

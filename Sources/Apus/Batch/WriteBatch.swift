@@ -217,11 +217,15 @@ extension WriteBatch {
         for offset in mergeTimeOffsets { encoded.store(time, at: offset) }
     }
 
-    /// Calls `body` with a function that returns one entry after the other.
-    func withEntries<Result>(_ body: (() -> BatchEntry?) -> Result) -> Result {
+    /// Calls `body` with a function that returns one entry after the other, from the entry number `index` on, which
+    /// begins `byteCount` bytes into the batch.
+    func withEntries<Result>(
+        from index: Int = 0, at byteCount: Int = 0, _ body: (() -> BatchEntry?) -> Result
+    ) -> Result {
         encoded.withBytes { bytes in
             do throws(DecodingFailure) {
                 var cursor = try BatchCursor(bytes)
+                try cursor.skip(to: index, at: byteCount)
                 return body { try! cursor.next() }
             } catch {
                 preconditionFailure("a batch of this process does not decode: \(error.what)")

@@ -31,6 +31,10 @@ struct SnapshotList {
         Set(pins.map(\.sequence)).sorted()
     }
 
+    func oldestSequence(or now: SequenceNumber) -> SequenceNumber {
+        pins.reduce(now) { Swift.min($0, $1.sequence) }
+    }
+
     func oldestTime(or now: UInt64) -> UInt64 {
         pins.reduce(now) { Swift.min($0, $1.time) }
     }

@@ -83,7 +83,7 @@ public enum KeyCoder {
     }
 
     /// The tag counts the bytes of the magnitude, so that longer means further from zero.
-    private static func appendInteger(negative: Bool, magnitude: UInt64, to bytes: inout [UInt8]) {
+    static func appendInteger(negative: Bool, magnitude: UInt64, to bytes: inout [UInt8]) {
         let byteCount = (64 - magnitude.leadingZeroBitCount + 7) / 8
         bytes.append(negative ? KeyTag.zero - UInt8(byteCount) : KeyTag.zero + UInt8(byteCount))
         for index in stride(from: byteCount - 1, through: 0, by: -1) {

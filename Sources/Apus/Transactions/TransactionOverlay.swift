@@ -22,14 +22,15 @@ struct TransactionOverlay {
             {
                 memtables = [:]
                 indexed = 0
+                indexedByteCount = 0
             }
             // Twice what is there now, so that a growing transaction starts again a logarithmic number of times.
             let capacity = 2 * Memtable.capacity(forEntries: batch.count, byteCount: batch.byteCount)
-            batch.withEntries { next in
-                var position = 0
+            // Only what is new is walked: a transaction may read after each of many writes.
+            batch.withEntries(from: indexed, at: indexedByteCount) { next in
+                var position = indexed
                 while let entry = next() {
                     position += 1
-                    if position <= indexed { continue }
                     let memtable = memtables[entry.keyspace] ?? Memtable(capacity: capacity, pool: nil)
                     memtables[entry.keyspace] = memtable
                     memtable.apply(entry, base.advanced(by: position))

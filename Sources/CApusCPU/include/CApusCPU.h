@@ -1,10 +1,13 @@
 // Processor instructions that Swift cannot express. Everything here is a leaf function without state:
-// the CRC32C instruction, a cache-line prefetch and a comparison that the optimiser may not turn into a branch.
+// the CRC32C instruction, a cache-line prefetch, a comparison that the optimiser may not turn into a branch, and (in
+// CApusDistance.h) inner products.
 #ifndef APUS_CPU_H
 #define APUS_CPU_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "CApusDistance.h"
 
 /// Brings the cache line at `address` closer, without waiting and without faulting.
 static inline void apus_prefetch(const void *address) {

@@ -1,6 +1,7 @@
 // apus verify, compact, keyspaces: looking after a database.
 
 import Apus
+import ApusStore
 import ArgumentParser
 import Foundation
 
@@ -9,7 +10,8 @@ struct VerifyCommand: ParsableCommand {
         commandName: "verify",
         abstract: "Reads every byte of the database and checks it.",
         discussion: """
-            Checks checksums, key order, level invariants and the manifest against the directory. Changes nothing. \
+            Checks checksums, key order, level invariants and the manifest against the directory, and if the database \
+            holds a store, what its collections have to keep: references, indexes, hashes. Changes nothing. \
             Exits with 0 if the database is sound and with 2 if it is damaged. Damage that keeps it from being opened is \
             the only problem then that is reported.
             """
@@ -29,6 +31,10 @@ struct VerifyCommand: ParsableCommand {
             init(_ error: ApusError) {
                 (kind, message, file, offset) = (error.kind.rawValue, error.message, error.file, error.offset)
             }
+
+            init(_ problem: StoreVerification.Problem) {
+                (kind, message) = ("store", problem.description)
+            }
         }
         var sound = false
         var tables = 0
@@ -41,15 +47,15 @@ struct VerifyCommand: ParsableCommand {
         var leftovers: [String] = []
         var foreignNames: [String] = []
 
-        init(_ report: VerificationReport) {
-            sound = report.isSound
+        init(_ report: VerificationReport, _ storeProblems: [StoreVerification.Problem]) {
+            sound = report.isSound && storeProblems.isEmpty
             tables = report.tables
             blobFiles = report.blobFiles
             logSegments = report.logSegments
             discardedLogBytes = report.discardedLogByteCount
             bytes = report.byteCount
             entries = report.entries
-            problems = report.problems.map { Problem($0) }
+            problems = report.problems.map { Problem($0) } + storeProblems.map { Problem($0) }
             leftovers = report.leftovers
             foreignNames = report.foreignNames
         }
@@ -62,14 +68,22 @@ struct VerifyCommand: ParsableCommand {
 
     func run() throws {
         let report: VerificationReport
+        var storeProblems: [StoreVerification.Problem] = []
         do {
-            report = try database.openForReading().verify()
+            let database = try database.openForReading()
+            if Store.isPresent(in: database) {
+                let verification = try Store(database).verify()
+                report = verification.database
+                storeProblems = verification.problems
+            } else {
+                report = try database.verify()
+            }
         } catch let error as ApusError where json {
             try write([jsonText(Report(error))])
             throw error
         }
-        try write(json ? [jsonText(Report(report))] : lines(report))
-        if !report.isSound {
+        try write(json ? [jsonText(Report(report, storeProblems))] : lines(report, storeProblems))
+        if !report.isSound || !storeProblems.isEmpty {
             throw Failure("the database in \(self.database.database) is damaged", code: 2)
         }
     }
@@ -80,7 +94,9 @@ struct VerifyCommand: ParsableCommand {
         try output.flush()
     }
 
-    private func lines(_ report: VerificationReport) -> [String] {
+    private func lines(
+        _ report: VerificationReport, _ storeProblems: [StoreVerification.Problem]
+    ) -> [String] {
         let files = [
             counted(report.tables, "table"), counted(report.blobFiles, "blob file"),
             counted(report.logSegments, "log segment"),
@@ -97,7 +113,9 @@ struct VerifyCommand: ParsableCommand {
         lines += report.leftovers.map { "leftover  \($0): the next open for writing removes it" }
         lines += report.foreignNames.map { "foreign  \(displayed($0.utf8)): not a file of the database" }
         lines += report.problems.map { "damaged  \($0)" }
-        return lines + [report.isSound ? "sound" : "not sound: \(counted(report.problems.count, "problem"))"]
+        lines += storeProblems.map { "damaged  \(displayed($0.description.utf8))" }
+        let problemCount = report.problems.count + storeProblems.count
+        return lines + [problemCount == 0 ? "sound" : "not sound: \(counted(problemCount, "problem"))"]
     }
 }
 

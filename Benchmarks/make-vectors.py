@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Makes the vectors that apus-store-bench searches: TF-IDF and SVD of the paragraphs of Debian's package descriptions and
+of the documentation on this machine, randomly rotated, 384 dimensions, length 1. Not neural embeddings, but real text:
+hubs, near duplicates and topics of every size, which mixtures of Gaussians have not.
+
+Writes base.f32 (98,523 vectors if there are enough paragraphs), query.f32 (1,000 others) and rest.f32 (what is left).
+
+usage: make-vectors.py FOLDER [TRANSLATION-FILE...]    (apt's Translation-en files; those of this machine by default)
+"""
+import glob
+import gzip
+import os
+import re
+import sys
+
+import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+DIMENSION, BASE, QUERIES = 384, 98_523, 1_000
+folder = sys.argv[1]
+translations = sys.argv[2:] or sorted(glob.glob("/var/lib/apt/lists/*Translation-en"))
+paragraphs, seen = [], set()
+
+
+def add(text):
+    text = " ".join(text.split())
+    words = re.findall(r"[a-z]{2,}", text.lower())
+    if len(text) < 60 or len(words) < 8:
+        return
+    # The same words in another order are the same paragraph to TF-IDF.
+    key = hash(tuple(sorted(set(words))))
+    if key not in seen:
+        seen.add(key)
+        paragraphs.append(text[:2000])
+
+
+for path in translations:
+    block = []
+    for line in open(path, encoding="utf-8", errors="replace"):
+        if line.startswith(" ") and not line.startswith(" ."):
+            block.append(line.strip())
+        else:
+            add(" ".join(block))
+            block = []
+described = len(paragraphs)
+for root in ("/usr/share/doc", "/usr/share/man", "/usr/share/perl", "/usr/lib/python3", "/usr/include", "/usr/src"):
+    for directory, _, files in sorted(os.walk(root)):
+        for file in sorted(files):
+            path = os.path.join(directory, file)
+            if os.path.islink(path) or os.path.getsize(path) > 3_000_000 or len(paragraphs) > 400_000:
+                continue
+            try:
+                with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+                    raw = file.read(3_000_000)
+            except (OSError, EOFError):
+                continue
+            if b"\0" not in raw[:4096]:
+                for text in re.split(r"\n\s*\n", raw.decode("utf-8", "replace")):
+                    add(re.sub(r"[^A-Za-z0-9.,;:()'\- ]+", " ", text))
+print(f"{described} paragraphs of descriptions, {len(paragraphs)} in all", flush=True)
+
+random = np.random.default_rng(7)
+order = np.concatenate([random.permutation(described), described + random.permutation(len(paragraphs) - described)])
+first = random.permutation(order[:BASE + QUERIES + 1_500])
+vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=3, max_df=0.3, max_features=60_000)
+matrix = vectorizer.fit_transform([paragraphs[i] for i in first])
+svd = TruncatedSVD(DIMENSION, algorithm="randomized", n_iter=3, random_state=1).fit(matrix)
+rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((DIMENSION, DIMENSION)))[0].astype(np.float32)
+
+
+def vectors(matrix):
+    reduced = svd.transform(matrix).astype(np.float32)
+    lengths = np.linalg.norm(reduced, axis=1)
+    kept = lengths > 0.05
+    rotated = reduced[kept] / lengths[kept, None] @ rotation
+    return np.ascontiguousarray(rotated / np.linalg.norm(rotated, axis=1, keepdims=True), np.float32)
+
+
+made = vectors(matrix)
+os.makedirs(folder, exist_ok=True)
+made[:QUERIES].tofile(f"{folder}/query.f32")
+made[QUERIES:QUERIES + BASE].tofile(f"{folder}/base.f32")
+rest = order[BASE + QUERIES + 1_500:]
+if len(rest):
+    vectors(vectorizer.transform([paragraphs[i] for i in rest])).tofile(f"{folder}/rest.f32")
+print(f"{len(made[QUERIES:QUERIES + BASE])} vectors, {QUERIES} queries", flush=True)

@@ -1,0 +1,223 @@
+// A collection of documents without the type of its documents: what `Documents` and `JSONDocuments` share. Documents
+// and index entries lie in one keyspace, so that a collection costs one memtable:
+//
+//   (0, primary key)                         a document                                         — FORMAT.md §8.4
+//   (n ≥ 1, components…[, primary key])      an entry of index n
+//   ("names"), ("state")                     the collection's own records
+
+import Apus
+import ApusIO
+
+final class DocumentCollection: StoreCollection, Sendable {
+    static let format = 1
+    /// What the keys of documents begin with.
+    static let documentPrefix = KeyCoder.encode(0)
+    static let documentRange = KeyRange.prefix(documentPrefix)
+
+    let store: Store
+    let name: CollectionName
+    let definition: [UInt8]
+    let schema: SchemaDefinition
+    let keyspace: Keyspace
+    let names: FieldNames
+    let keyPath: ResolvedPath
+    let expiryPath: ResolvedPath?
+    let checks: [(name: String, condition: CompiledCondition)]
+    let references: [DocumentReference]
+
+    private struct Shared {
+        var indexes: [DocumentIndex] = []
+        /// Encoders that are not in use.
+        var encoders: [RecordEncoder] = []
+        /// Collections that refer to this one, as of that generation of the store's schemas.
+        var referrers: (generation: Int, list: [Referrer])?
+        var isBuilding = false
+    }
+
+    /// Another collection, or this one, with a field that holds keys of this one.
+    struct Referrer: Sendable {
+        weak let collection: DocumentCollection?
+        let name: String
+        let reference: ReferenceDefinition
+    }
+
+    private let shared = Monitor(Shared())
+
+    init(store: Store, name: CollectionName, schema: SchemaDefinition, keyspace: Keyspace) throws {
+        self.store = store
+        self.name = name
+        self.schema = schema
+        self.keyspace = keyspace
+        definition = schema.encoded
+        names = try FieldNames(database: store.database, keyspace: keyspace)
+        if !store.database.isReadOnly { try Self.register(schema, in: names) }
+        let table = names.current
+        keyPath = table.resolve(schema.key)
+        expiryPath = schema.expiryPath.map { table.resolve($0) }
+        checks = schema.checks.map { ($0.name, CompiledCondition($0.condition, table)) }
+        references = try schema.references.map { definition in
+            try DocumentReference(definition, from: schema, named: name, in: store, table)
+        }
+    }
+
+    /// Every declared name gets its number now, so that indexes and checks need not look for it again.
+    private static func register(_ schema: SchemaDefinition, in names: FieldNames) throws {
+        var paths = schema.checks.reduce(into: Set([schema.key])) { $0.formUnion($1.condition.paths) }
+        for index in schema.allIndexes {
+            paths.formUnion(index.components.map(\.path))
+            paths.formUnion(index.condition.paths)
+        }
+        paths.formUnion(schema.references.map(\.path))
+        if let path = schema.expiryPath { paths.insert(path) }
+        for name in Set(paths.flatMap(\.names)).sorted() { _ = try names.register(name) }
+    }
+
+    // MARK: Indexes
+
+    var indexes: [DocumentIndex] { shared.withLock { $0.indexes } }
+
+    func adopt(_ state: CollectionState) {
+        let table = names.current
+        let indexes = state.indexes.map {
+            DocumentIndex(number: $0.number, definition: $0.definition, status: $0.status, names: table)
+        }
+        shared.withLock { $0.indexes = indexes }
+    }
+
+    /// True for the first who asks, until `endBuilding`.
+    func beginBuilding() -> Bool {
+        shared.withLock { shared in
+            if shared.isBuilding { return false }
+            shared.isBuilding = true
+            return true
+        }
+    }
+
+    func endBuilding() { shared.withLock { $0.isBuilding = false } }
+
+    // MARK: Encoders
+
+    /// Calls `body` with an encoder that nobody else uses.
+    func withEncoder<Result>(_ body: (RecordEncoder) throws -> Result) rethrows -> Result {
+        let encoder = shared.withLock { $0.encoders.popLast() } ?? RecordEncoder(names: names)
+        defer {
+            shared.withLock { shared in
+                if shared.encoders.count < 8 { shared.encoders.append(encoder) }
+            }
+        }
+        return try body(encoder)
+    }
+
+    // MARK: Keys
+
+    /// The primary key of a value, encoded.
+    func encodedKey(_ value: JSONValue) throws(StoreError) -> [UInt8] {
+        var writer = KeyWriter(Self.documentPrefix)
+        try append(key: value, to: &writer)
+        return Array(writer.bytes.dropFirst(Self.documentPrefix.count))
+    }
+
+    /// The key of the document with that primary key.
+    func documentKey(_ value: JSONValue) throws(StoreError) -> [UInt8] {
+        var writer = KeyWriter(reservingCapacity: 40)
+        writer.append(encoded: Self.documentPrefix)
+        try append(key: value, to: &writer)
+        return writer.bytes
+    }
+
+    private func append(key value: JSONValue, to writer: inout KeyWriter) throws(StoreError) {
+        let value = value.converted(to: schema.keyKind) ?? value
+        let isAppended = value.withScalar { writer.append($0, schema.keyKind, descending: false) }
+        guard isAppended, !value.isNull else {
+            throw error(
+                .invalidArgument, "\(value.jsonText) cannot be a key of this collection", field: schema.key.description)
+        }
+    }
+
+    /// How people read an encoded primary key.
+    static func shown(_ key: some Collection<UInt8>) -> String {
+        guard let elements = try? KeyCoder.decode(Array(key)), let value = JSONValue(keyElements: elements) else {
+            return "\(Array(key))"
+        }
+        return value.plainText
+    }
+
+    /// How people read the key of an entry: all that is in it.
+    static func shown(entry key: [UInt8]) -> String {
+        guard let elements = try? KeyCoder.decode(key) else { return "\(key)" }
+        return elements.map { JSONValue(keyElements: [$0])?.plainText ?? "\($0)" }.joined(separator: ", ")
+    }
+
+    func error(_ kind: StoreError.Kind, _ message: String, field: String? = nil, key: String? = nil) -> StoreError {
+        StoreError(kind, message, collection: name.description, field: field, key: key)
+    }
+
+    func damage(_ damage: RecordDamage, key: UnsafeRawBufferPointer) -> StoreError {
+        error(.corruption, damage.what, key: Self.shown(key))
+    }
+
+    // MARK: References to this collection
+
+    /// The collections that refer to this one. Looked up in the catalogue once, and again when a schema has changed.
+    func referrers() throws -> [(collection: DocumentCollection, reference: ReferenceDefinition)] {
+        let generation = store.documentSchemas.withLock { $0 }
+        var known = shared.withLock { $0.referrers }
+        if known?.generation != generation {
+            let list = try store.catalogue.collections(in: store) { _, _ in }.flatMap { found -> [Referrer] in
+                guard found.name.kind == .documents else { return [] }
+                let schema = try SchemaDefinition(encoded: found.record.definition, of: found.name.description)
+                let references = schema.references.filter { $0.target == name.name }
+                if references.isEmpty { return [] }
+                let collection = found.name == name ? self : try store.documentCollection(named: found.name.name)
+                return references.map { Referrer(collection: collection, name: found.name.name, reference: $0) }
+            }
+            known = (generation, list)
+            shared.withLock { $0.referrers = known }
+        }
+        return try known!.list.map { referrer in
+            (try referrer.collection ?? store.documentCollection(named: referrer.name), referrer.reference)
+        }
+    }
+}
+
+/// A reference as writes check it: where the referred documents lie.
+struct DocumentReference: Sendable {
+    let definition: ReferenceDefinition
+    let path: ResolvedPath
+    let targetKeyspace: Keyspace
+    let targetKeyKind: FieldKind
+
+    init(
+        _ definition: ReferenceDefinition, from schema: SchemaDefinition, named name: CollectionName, in store: Store,
+        _ names: FieldNameTable
+    ) throws {
+        self.definition = definition
+        path = names.resolve(definition.path)
+        if definition.target == name.name {
+            targetKeyspace = try store.database.existingKeyspace(name.description)
+            targetKeyKind = schema.keyKind
+            return
+        }
+        let target = try CollectionName(.documents, definition.target)
+        guard let record = try store.catalogue.record(of: target, in: store) else {
+            throw StoreError(
+                .notFound, "the collection \"\(definition.target)\", which it refers to, does not exist: open that first",
+                collection: name.description, field: definition.path.description)
+        }
+        targetKeyspace = try store.database.existingKeyspace(target.description)
+        targetKeyKind = try SchemaDefinition(encoded: record.definition, of: target.description).keyKind
+    }
+
+    /// The key of the document that a value refers to; nil for null.
+    func targetKey(_ value: Scalar) throws(StoreError) -> [UInt8]? {
+        if case .null = value { return nil }
+        var writer = KeyWriter(reservingCapacity: 40)
+        writer.append(encoded: DocumentCollection.documentPrefix)
+        guard writer.append(value, targetKeyKind, descending: false) else {
+            throw StoreError(
+                .constraintViolated, "the value cannot be a key of the collection \"\(definition.target)\"",
+                field: definition.path.description)
+        }
+        return writer.bytes
+    }
+}

@@ -1,0 +1,214 @@
+// Answering a query by its plan: the walk over documents or entries, what is asked of each, and how many were looked
+// at.
+
+import Apus
+
+/// What a query has looked at.
+struct QueryEffort: Sendable {
+    /// Entries of the index, or documents, that the walk met.
+    var scanned = 0
+    /// Documents that were read for it.
+    var fetched = 0
+    /// Documents that satisfied the condition.
+    var matched = 0
+}
+
+/// A document that satisfies the query, where it lies.
+struct QueryMatch {
+    let key: UnsafeRawBufferPointer
+    let record: UnsafeRawBufferPointer
+    let view: RecordView
+}
+
+struct QueryRun {
+    let collection: DocumentCollection
+    let specification: QuerySpecification
+    let plan: QueryPlan
+    let names: FieldNameTable
+    private let residual: CompiledCondition
+    private(set) var effort = QueryEffort()
+
+    init(_ collection: DocumentCollection, _ specification: QuerySpecification) throws(StoreError) {
+        self.collection = collection
+        let schema = collection.schema
+        var specification = specification
+        specification.condition = try specification.condition.mapConstants { path, value in
+            // A value that the field cannot hold stays as it is, and equals nothing there.
+            value.converted(to: schema.kind(of: path)) ?? value
+        }
+        self.specification = specification
+        plan = QueryPlanner(schema, specification).plan(collection.indexes)
+        names = collection.names.current
+        residual = CompiledCondition(plan.residual, names)
+    }
+
+    /// Calls `body` with every document that satisfies the condition, in the order of the walk.
+    mutating func forEachMatch(
+        in reader: some StoreReader, _ body: (QueryMatch) throws -> ScanStep
+    ) throws {
+        var isStopped = false
+        for range in plan.isReversed ? plan.ranges.reversed() : plan.ranges where !isStopped {
+            if range.lower == range.upper, range.lower != nil { continue }
+            try walk(range, in: reader) { match in
+                let step = try body(match)
+                if step == .stop { isStopped = true }
+                return step
+            }
+        }
+    }
+
+    private mutating func walk(
+        _ range: KeyRange, in reader: some StoreReader, _ body: (QueryMatch) throws -> ScanStep
+    ) throws {
+        switch plan.access {
+        case .documents:
+            try reader.scan(range, in: collection.keyspace, reversed: plan.isReversed, limit: .max) { key, value in
+                try key.withUnsafeBytes { key in
+                    try value.withUnsafeBytes { record in
+                        effort.scanned += 1
+                        let key = UnsafeRawBufferPointer(rebasing: key[DocumentCollection.documentPrefix.count...])
+                        return try offer(key, record, body)
+                    }
+                }
+            }
+        case .index(let index):
+            var documentKey = DocumentCollection.documentPrefix
+            try reader.scan(range, in: collection.keyspace, reversed: plan.isReversed, limit: .max) { entry, value in
+                try entry.withUnsafeBytes { entry in
+                    try value.withUnsafeBytes { value in
+                        effort.scanned += 1
+                        let (key, record) = try parse(entry, value)
+                        if index.definition.isCovering { return try offer(key, record, body) }
+                        documentKey.removeLast(documentKey.count - DocumentCollection.documentPrefix.count)
+                        documentKey.append(contentsOf: key)
+                        effort.fetched += 1
+                        let step = try reader.withValue(for: documentKey, in: collection.keyspace) { record in
+                            try record.withUnsafeBytes { try offer(key, $0, body) }
+                        }
+                        guard let step else {
+                            throw collection.error(
+                                .corruption, "the index \"\(index.definition.name)\" has an entry of it, but there is no "
+                                    + "such document", key: DocumentCollection.shown(key))
+                        }
+                        return step
+                    }
+                }
+            }
+        }
+    }
+
+    private func parse(
+        _ entry: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) throws -> (key: UnsafeRawBufferPointer, record: UnsafeRawBufferPointer) {
+        do throws(RecordDamage) {
+            return try DocumentIndex.parse(entry, value)
+        } catch {
+            throw collection.error(.corruption, error.what)
+        }
+    }
+
+    private mutating func offer(
+        _ key: UnsafeRawBufferPointer, _ record: UnsafeRawBufferPointer, _ body: (QueryMatch) throws -> ScanStep
+    ) throws -> ScanStep {
+        do {
+            let view = try RecordView(record)
+            if plan.residual != .always, try !residual.holds(view) { return .next }
+            effort.matched += 1
+            return try body(QueryMatch(key: key, record: record, view: view))
+        } catch let damage as RecordDamage {
+            throw collection.damage(damage, key: key)
+        }
+    }
+
+    // MARK: Documents
+
+    /// Calls `body` with the documents asked for: sorted, from the offset on, up to the limit.
+    mutating func forEachDocument(
+        in reader: some StoreReader, _ body: (QueryMatch) throws -> ScanStep
+    ) throws {
+        let limit = specification.limit ?? .max
+        guard limit > 0 else { return }
+        if !plan.isSorted { return try forEachSorted(in: reader, limit: limit, body) }
+        var skipped = 0
+        var taken = 0
+        let offset = specification.offset
+        try forEachMatch(in: reader) { match in
+            if skipped < offset {
+                skipped += 1
+                return .next
+            }
+            taken += 1
+            let step = try body(match)
+            return taken >= limit ? .stop : step
+        }
+    }
+
+    private struct Sorted {
+        var order: [UInt8]
+        var key: [UInt8]
+        var record: [UInt8]
+    }
+
+    private mutating func forEachSorted(
+        in reader: some StoreReader, limit: Int, _ body: (QueryMatch) throws -> ScanStep
+    ) throws {
+        let (needed, overflow) = limit.addingReportingOverflow(specification.offset)
+        let kept = overflow ? Int.max : needed
+        let paths = specification.order.map { (names.resolve($0.path), $0.order == .descending) }
+        var found: [Sorted] = []
+        // What sorts behind it is not wanted: there are enough before.
+        var threshold: [UInt8]?
+        func prune() {
+            found.sort { $0.order.lexicographicallyPrecedes($1.order) }
+            guard found.count >= kept else { return }
+            found.removeSubrange(kept...)
+            threshold = found.last?.order
+        }
+        try forEachMatch(in: reader) { match in
+            var writer = KeyWriter()
+            for (path, isDescending) in paths {
+                writer.appendSortKey(try match.view.scalar(at: path), descending: isDescending)
+            }
+            // Among equals the primary key decides, so that the same query has the same answer.
+            writer.append(encoded: match.key)
+            if let threshold, threshold.lexicographicallyPrecedes(writer.bytes) { return .next }
+            found.append(
+                Sorted(order: writer.bytes, key: [UInt8](match.key), record: [UInt8](match.record)))
+            // Not every time: sorting twice as many as are kept costs little more than sorting one more.
+            if kept < .max / 2, found.count >= 2 * kept + 64 { prune() }
+            return .next
+        }
+        prune()
+        for sorted in found.dropFirst(specification.offset) {
+            let step = try sorted.key.withUnsafeBytes { key in
+                try sorted.record.withUnsafeBytes { record in
+                    try body(QueryMatch(key: key, record: record, view: RecordView(record)))
+                }
+            }
+            if step == .stop { return }
+        }
+    }
+
+    // MARK: Counting
+
+    /// How many documents satisfy the condition, offset and limit applied.
+    mutating func count(in reader: some StoreReader) throws -> Int {
+        var count = 0
+        if plan.countsEntries {
+            for range in plan.ranges where range.lower == nil || range.lower != range.upper {
+                try reader.scan(range, in: collection.keyspace, reversed: false, limit: .max) { _, _ in
+                    count += 1
+                    return .next
+                }
+            }
+            effort.scanned += count
+            effort.matched += count
+        } else {
+            try forEachMatch(in: reader) { _ in
+                count += 1
+                return .next
+            }
+        }
+        return min(max(0, count - specification.offset), specification.limit ?? .max)
+    }
+}
