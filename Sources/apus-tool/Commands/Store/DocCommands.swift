@@ -64,8 +64,14 @@ extension JSONDocuments {
 extension JSONValue {
     fileprivate var isContainer: Bool { isNull || arrayValue != nil || objectValue != nil }
 
-    /// For a line of text: strings as they are.
-    var plainLine: String { displayed((stringValue ?? jsonText).utf8) }
+    /// For a line of text: strings, identifiers and times as they are.
+    var plainLine: String {
+        switch self {
+        case .id(let id): id.description
+        case .date(let time): time.description
+        default: displayed((stringValue ?? jsonText).utf8)
+        }
+    }
 }
 
 struct DocPut: ParsableCommand {

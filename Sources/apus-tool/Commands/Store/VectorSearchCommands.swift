@@ -180,7 +180,7 @@ struct VectorStats: ParsableCommand {
             "vectors    \(grouped(report.vectors)) of \(grouped(report.dimension)) elements, \(report.element), by "
                 + report.metric,
             "on disk    \(byteSize(report.bytes))",
-            "index      \(grouped(report.indexed)) vectors, \(byteSize(report.indexMemoryBytes)) of memory",
+            "index      \(counted(report.indexed, "vector")), \(byteSize(report.indexMemoryBytes)) of memory",
             "processor  \(report.instructions)",
         ])
     }
