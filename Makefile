@@ -71,7 +71,8 @@ bench-peers: setup ## Installs the other engines and measures everything beside 
 
 examples: setup ## Builds the example application and compares its storage with SQLite
 	@.ci/setup sqlite3
-	$(STRICT) $(RUN) $(SWIFT) test --package-path Examples
+	@# Where the tests of this package are built: what they have built is not built again.
+	$(STRICT) $(RUN) $(SWIFT) test --package-path Examples --scratch-path .build
 
 docs: setup ## Builds the documentation into .build/documentation
 	DOCC=1 $(SWIFT) package --allow-writing-to-directory .build/documentation generate-documentation \
