@@ -8,7 +8,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 # One list of what is formatted and linted; folders that do not exist yet are left out.
 SOURCES := $(wildcard Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests \
-	Fuzz/Package.swift Fuzz/Sources)
+	Fuzz/Package.swift Fuzz/Sources Examples/Package.swift Examples/Sources Examples/Tests)
 # How long each fuzzer runs.
 SECONDS ?= 60
 # Warnings of this package are errors wherever we build it ourselves.
@@ -16,7 +16,7 @@ STRICT := APUS_STRICT=1
 # A crash in a test that expects one would otherwise spend seconds on a backtrace.
 RUN := SWIFT_BACKTRACE=enable=no
 
-.PHONY: help setup build demo test lint format sanitize torture damage fuzz coverage sabotage bench bench-peers docs clean
+.PHONY: help setup build demo test lint format sanitize torture damage fuzz coverage sabotage bench bench-peers examples docs clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -33,6 +33,7 @@ demo: build ## Imports real data, is killed, recovers, verifies, exports, compar
 test: setup ## Builds without warnings, lints, runs every test
 	$(STRICT) $(SWIFT) build --build-tests
 	@SWIFT="$(SWIFT)" Fuzz/check
+	@SWIFT="$(SWIFT)" Examples/check
 	@$(MAKE) --no-print-directory lint
 	$(STRICT) $(RUN) $(SWIFT) test --skip-build
 
@@ -68,9 +69,14 @@ bench-peers: setup ## Installs the other engines and measures everything beside 
 	@Benchmarks/install-peers
 	@SWIFT="$(SWIFT)" Benchmarks/measure
 
+examples: setup ## Builds the example application and compares its storage with SQLite
+	@.ci/setup sqlite3
+	@# Where the tests of this package are built: what they have built is not built again.
+	$(STRICT) $(RUN) $(SWIFT) test --package-path Examples --scratch-path .build
+
 docs: setup ## Builds the documentation into .build/documentation
 	DOCC=1 $(SWIFT) package --allow-writing-to-directory .build/documentation generate-documentation \
 	    --target Apus --output-path .build/documentation
 
 clean: ## Removes build output and the demo's work directory
-	rm -rf .build .build-* Benchmarks/.build Fuzz/.build demo-work
+	rm -rf .build .build-* Benchmarks/.build Fuzz/.build Examples/.build demo-work

@@ -3,9 +3,10 @@
 //   0  done
 //   1  the operation failed, or `get` found no such key
 //   2  the database is damaged
-//   64 the command line makes no sense
+//   64 the command line makes no sense, or a query or JSON that it was given
 
 import Apus
+import ApusStore
 import ArgumentParser
 import Foundation
 
@@ -27,6 +28,10 @@ func finish(with error: any Error) -> Never {
     if let error = error as? ApusError {
         complain(error.description)
         exit(error.kind == .corruption ? 2 : 1)
+    }
+    if let error = error as? StoreError {
+        complain(displayed(error.description.utf8))
+        exit(error.kind == .corruption ? 2 : error.kind == .invalidQuery ? 64 : 1)
     }
     let code = ApusCommand.exitCode(for: error)
     guard code == .validationFailure else { ApusCommand.exit(withError: error) }

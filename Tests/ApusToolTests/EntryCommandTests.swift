@@ -77,10 +77,11 @@ import Testing
         let tool = try Tool()
         let commands = [
             "put", "get", "delete", "scan", "count", "import", "export", "keyspaces", "stats", "verify", "compact",
-            "salvage", "dump", "demo",
+            "salvage", "dump", "demo", "collections", "doc", "doc query", "vector", "vector recall", "session",
+            "session cache", "blob", "blob put",
         ]
         for command in commands {
-            let help = try tool.run(command, "--help")
+            let help = try tool.run(command.split(separator: " ").map { String($0) } + ["--help"])
             #expect(help.code == 0 && help.text.contains("OVERVIEW") && help.text.contains("USAGE: apus \(command)"))
         }
     }

@@ -4,15 +4,19 @@ import Foundation
 import Testing
 
 @Suite struct ReadmeTests {
-    /// The example of the README is the body of a test that runs.
-    @Test func exampleIsTheTestedSnippet() throws {
-        let test = try #require(SourceTree.file("Tests/ApusTests/ReadmeExampleTests.swift"))
+    /// The examples of the README are bodies of tests that run.
+    @Test(arguments: [
+        "Tests/ApusTests/ReadmeExampleTests.swift", "Tests/ApusStoreTests/Examples/ReadmeStoreExampleTests.swift",
+    ])
+    func exampleIsTheTestedSnippet(path: String) throws {
+        let test = try #require(SourceTree.file(path))
         let start = try #require(test.lines.firstIndex { $0.contains("// README begins") })
         let end = try #require(test.lines.firstIndex { $0.contains("// README ends") })
         let indentation = test.lines[start].prefix { $0 == " " }
         let snippet = test.lines[(start + 1)..<end].map { line in
             line.hasPrefix(indentation) ? String(line.dropFirst(indentation.count)) : line
         }
+        #expect(snippet.count <= 40, "the example has \(snippet.count) lines")
         let readme = try #require(SourceTree.file("README.md"))
         #expect(codeBlocks(of: readme, language: "swift").contains(snippet), "\(snippet.joined(separator: "\n"))")
     }

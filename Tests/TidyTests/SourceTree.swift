@@ -41,7 +41,7 @@ enum SourceTree {
         .deletingLastPathComponent()
 
     /// Every Swift file of the package and of the packages beside it.
-    static let swiftFiles: [SourceFile] = ["Sources", "Tests", "Benchmarks", "Fuzz"].flatMap {
+    static let swiftFiles: [SourceFile] = ["Sources", "Tests", "Benchmarks", "Fuzz", "Examples"].flatMap {
         files(below: $0) { $0.hasSuffix(".swift") }
     }
 
@@ -49,7 +49,9 @@ enum SourceTree {
 
     /// Text files that people read or run, beside the Swift files.
     static let otherFiles: [SourceFile] =
-        [".ci", "Scripts", "Sources", "Tests", "Benchmarks"].flatMap { files(below: $0) { !$0.hasSuffix(".swift") } }
+        [".ci", "Scripts", "Sources", "Tests", "Benchmarks", "Examples"].flatMap {
+            files(below: $0) { !$0.hasSuffix(".swift") }
+        }
         + ["Makefile", "README.md", "FORMAT.md", "Package.swift", ".gitignore", ".swift-format"].compactMap(file)
 
     static func file(_ path: String) -> SourceFile? {

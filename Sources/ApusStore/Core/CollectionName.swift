@@ -3,7 +3,7 @@
 import Apus
 
 /// The kinds of collections. The raw values begin the names of keyspaces: never change them.  FORMAT.md §8
-enum CollectionKind: String, Sendable, CaseIterable {
+public enum CollectionKind: String, Sendable, CaseIterable {
     case documents = "doc"
     case blobs = "blob"
     case sessions = "session"

@@ -25,7 +25,23 @@ public struct StoreError: Error, Sendable, Equatable {
         case unsupportedFormat
     }
 
+    /// The rule that a `constraintViolated` is about, where the collection declares one.
+    public enum Constraint: String, Sendable, CaseIterable {
+        /// There is a document with the key already.
+        case primaryKey
+        /// Another document has the same values in a unique index.
+        case unique
+        /// A declared condition does not hold.
+        case check
+        /// What the document refers to does not exist, or not for as long as the document.
+        case reference
+        /// The document cannot go while others refer to it.
+        case restriction
+    }
+
     public var kind: Kind
+    /// Which rule would be broken; nil for what no schema declares.
+    public var constraint: Constraint?
     /// Says of the collection, or of field and key, what is wrong.
     public var message: String
     /// Kind and name of the collection: `doc:message`.
@@ -36,9 +52,11 @@ public struct StoreError: Error, Sendable, Equatable {
     public var key: String?
 
     public init(
-        _ kind: Kind, _ message: String, collection: String? = nil, field: String? = nil, key: String? = nil
+        _ kind: Kind, _ message: String, collection: String? = nil, field: String? = nil, key: String? = nil,
+        constraint: Constraint? = nil
     ) {
         self.kind = kind
+        self.constraint = constraint
         self.message = message
         self.collection = collection
         self.field = field

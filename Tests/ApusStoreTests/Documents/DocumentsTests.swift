@@ -53,7 +53,7 @@ import Testing
         try pages.insert([Page(id: -5), Page(id: 300), Page(id: 7)])
         #expect(try pages.query().sorted(by: \.id).all().map(\.id) == [-5, 7, 300])
         #expect(try store.documentCollectionNames() == ["Page", "users"])
-        #expect(storeError { try pages.insert(Page(id: 7)) }?.kind == .constraintViolated)
+        #expect(storeError { try pages.insert(Page(id: 7)) }?.constraint == .primaryKey)
         #expect(storeError { try pages.update(Page(id: 8)) }?.kind == .notFound)
         try pages.put(Page(id: 8, text: "new"))
         try pages.put(Page(id: 8, text: "newer"))
@@ -71,7 +71,7 @@ import Testing
             var bad = good
             bad.text = ""
             let error = storeError { try messages.insert(bad, in: transaction) }
-            #expect(error?.kind == .constraintViolated)
+            #expect(error?.kind == .constraintViolated && error?.constraint == .check)
             #expect(error?.description.contains("text is not empty") == true)
             bad.text = "x"
             bad.score = 1.5
@@ -90,7 +90,7 @@ import Testing
         #expect(error?.kind == .constraintViolated && error?.field == "title")
         // Not owned by anybody: not in the partial index.
         let free = try talks.insert(Talk(title: "same"))
-        #expect(storeError { try talks.update(free) { $0.owner = "eve" } }?.kind == .constraintViolated)
+        #expect(storeError { try talks.update(free) { $0.owner = "eve" } }?.constraint == .unique)
         try talks.update(first) { $0.title = "other" }
         #expect(try talks.update(free) { $0.owner = "eve" } != nil)
         #expect(try fixture.store.verify().isSound)
@@ -104,7 +104,7 @@ import Testing
         }
         let accounts: Documents<Account> = try DocumentFixture().store.documents()
         try accounts.insert([Account(id: 1), Account(id: 2), Account(id: 3, email: "a")])
-        #expect(storeError { try accounts.update(Account(id: 2, email: "a")) }?.kind == .constraintViolated)
+        #expect(storeError { try accounts.update(Account(id: 2, email: "a")) }?.constraint == .unique)
         #expect(try accounts.get(by: \.email, "a")?.id == 3)
         #expect(try accounts.get(by: \.email, "b") == nil && accounts.get(by: \.email, nil) == nil)
         try accounts.store.transaction { transaction in
@@ -132,12 +132,12 @@ import Testing
         let other = try talks.insert(Talk(title: "b"))
         let wrong = Message(talk: DocumentID(5), role: .user, time: now(fixture), text: "x")
         let error = storeError { try messages.insert(wrong) }
-        #expect(error?.kind == .constraintViolated && error?.field == "talk")
+        #expect(error?.constraint == .reference && error?.field == "talk")
         let first = try messages.insert(Message(talk: talk, role: .user, time: now(fixture), text: "1"))
         let reply = try messages.insert(
             Message(talk: other, role: .assistant, time: now(fixture), text: "2", replyTo: first))
         try locks.insert(Lock(id: 1, message: first))
-        #expect(storeError { try talks.delete(talk) }?.kind == .constraintViolated)
+        #expect(storeError { try talks.delete(talk) }?.constraint == .restriction)
         #expect(try messages.contains(first), "a deletion that is refused leaves everything")
         try locks.delete(1)
         #expect(try talks.delete(talk))

@@ -67,8 +67,8 @@ extension DocumentCollection {
         func check(in transaction: StoreTransaction) throws {
             let first = try source.referrers(to: key, by: reference, limit: 1, in: transaction).first
             guard let first else { return }
-            throw target.error(
-                .constraintViolated, "the document \(DocumentCollection.shown(first)) of \(source.name) refers to it",
+            throw target.violation(
+                of: .restriction, "the document \(DocumentCollection.shown(first)) of \(source.name) refers to it",
                 field: reference.path.description, key: DocumentCollection.shown(key))
         }
     }

@@ -100,8 +100,8 @@ extension DocumentCollection {
     private func check(_ write: DocumentWrite, _ old: RecordHeader?, _ key: UnsafeRawBufferPointer) throws(StoreError) {
         switch (write.mode, old) {
         case (.insert, .some):
-            throw error(
-                .constraintViolated, "there is a document with this key already", field: schema.key.description,
+            throw violation(
+                of: .primaryKey, "there is a document with this key already", field: schema.key.description,
                 key: Self.shown(key))
         case (.update, nil): throw notFound(key)
         default: break
@@ -145,8 +145,9 @@ extension DocumentCollection {
         for (collection, reference) in try referrers() {
             let keys = try collection.referrers(to: [UInt8](key), by: reference, limit: 2, in: transaction)
             if keys.allSatisfy({ collection === self && $0.elementsEqual(key) }) { continue }
-            throw error(
-                .constraintViolated, "the document cannot expire earlier while documents of \(collection.name) refer to it",
+            throw violation(
+                of: .restriction,
+                "the document cannot expire earlier while documents of \(collection.name) refer to it",
                 key: Self.shown(key))
         }
     }
@@ -155,7 +156,7 @@ extension DocumentCollection {
 
     func checkRules(_ view: RecordView, _ key: UnsafeRawBufferPointer) throws {
         for check in checks where try !check.condition.holds(view) {
-            throw error(.constraintViolated, "the check \"\(check.name)\" fails", key: Self.shown(key))
+            throw violation(of: .check, "the check \"\(check.name)\" fails", key: Self.shown(key))
         }
     }
 
@@ -181,13 +182,13 @@ extension DocumentCollection {
             }
             let targetKey = Self.shown(target.dropFirst(Self.documentPrefix.count))
             guard let expiry else {
-                throw error(
-                    .constraintViolated, "refers to \(targetKey) of \(reference.definition.target), which does not exist",
+                throw violation(
+                    of: .reference, "refers to \(targetKey) of \(reference.definition.target), which does not exist",
                     field: reference.definition.path.description, key: Self.shown(key))
             }
             if expiry != 0, view.header.expiry == 0 || view.header.expiry > expiry {
-                throw error(
-                    .constraintViolated,
+                throw violation(
+                    of: .reference,
                     "refers to \(targetKey) of \(reference.definition.target), which expires before this document",
                     field: reference.definition.path.description, key: Self.shown(key))
             }
@@ -264,8 +265,8 @@ extension DocumentCollection {
             }
         }
         if let other = other ?? nil {
-            throw error(
-                .constraintViolated, "the document \(Self.shown(other)) has the same values in the index "
+            throw violation(
+                of: .unique, "the document \(Self.shown(other)) has the same values in the index "
                     + "\"\(index.definition.name)\"", field: index.definition.components[0].path.description,
                 key: Self.shown(key))
         }

@@ -152,6 +152,14 @@ final class DocumentCollection: StoreCollection, Sendable {
         StoreError(kind, message, collection: name.description, field: field, key: key)
     }
 
+    /// What would break a rule of the schema.
+    func violation(
+        of constraint: StoreError.Constraint, _ message: String, field: String? = nil, key: String? = nil
+    ) -> StoreError {
+        StoreError(
+            .constraintViolated, message, collection: name.description, field: field, key: key, constraint: constraint)
+    }
+
     func damage(_ damage: RecordDamage, key: UnsafeRawBufferPointer) -> StoreError {
         error(.corruption, damage.what, key: Self.shown(key))
     }
@@ -216,7 +224,7 @@ struct DocumentReference: Sendable {
         guard writer.append(value, targetKeyKind, descending: false) else {
             throw StoreError(
                 .constraintViolated, "the value cannot be a key of the collection \"\(definition.target)\"",
-                field: definition.path.description)
+                field: definition.path.description, constraint: .reference)
         }
         return writer.bytes
     }

@@ -100,11 +100,11 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
     public static func + (time: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: time.milliseconds + duration.wholeMilliseconds)
+        Timestamp(milliseconds: time.milliseconds + duration.signedMilliseconds)
     }
 
     public static func - (time: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: time.milliseconds - duration.wholeMilliseconds)
+        Timestamp(milliseconds: time.milliseconds - duration.signedMilliseconds)
     }
 }
 
@@ -121,7 +121,7 @@ extension Timestamp: Codable {
 }
 
 extension Duration {
-    fileprivate var wholeMilliseconds: Int64 {
+    fileprivate var signedMilliseconds: Int64 {
         components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
     }
 }
