@@ -2,6 +2,7 @@
 
 import Apus
 import ApusIO
+import ApusSimulation
 import Testing
 
 @testable import ApusStore

@@ -33,7 +33,7 @@ import Testing
         }
         for _ in 0..<300 { #expect(try sessions.recent(limit: 100).count == ids.count) }
         isOver.withLock { $0 = true }
-        done.waitUntil { $0 ? true : nil }
+        _ = done.waitUntil(helping: environment.scheduler) { $0 ? true : nil }
         try store.close()
     }
 
