@@ -20,7 +20,7 @@ import Testing
 
     @Test func blobsComeAndGoAsSequences() async throws {
         try await withStore { store in
-            let blobs = try store.blobs()
+            let blobs = try await store.blobs()
             var random = TestRandom(seed: 1)
             let content = random.bytes(3_000_000)
             let pieces = AsyncStream<[UInt8]> { continuation in
@@ -54,10 +54,25 @@ import Testing
         }
     }
 
+    @Test func contentsArriveByteByByte() async throws {
+        try await withStore { store in
+            let blobs = try await store.blobs()
+            var random = TestRandom(seed: 9)
+            let content = random.bytes(300_000)
+            let bytes = AsyncStream<UInt8> { continuation in
+                for byte in content { continuation.yield(byte) }
+                continuation.finish()
+            }
+            let id = try await blobs.put(contentsOf: bytes)
+            #expect(id == BlobID(of: content))
+            #expect(try await blobs.get(id) == content)
+        }
+    }
+
     @Test func aFailedSequencePutsNothing() async throws {
         struct Failure: Error {}
         try await withStore { store in
-            let blobs = try store.blobs()
+            let blobs = try await store.blobs()
             var random = TestRandom(seed: 2)
             let piece = random.bytes(1_000_000)
             let pieces = AsyncThrowingStream<[UInt8], any Error> { continuation in
@@ -73,7 +88,7 @@ import Testing
 
     @Test func manyTasksPutTheSameContents() async throws {
         try await withStore { store in
-            let blobs = try store.blobs(gracePeriod: .zero)
+            let blobs = try await store.blobs(gracePeriod: .zero)
             var random = TestRandom(seed: 3)
             let shared = random.bytes(600_000)
             let contents = (0..<8).map { shared[..<400_000] + [UInt8($0)] + shared[400_000...] }.map { Array($0) }
@@ -104,11 +119,12 @@ import Testing
 
     @Test func sessionsWorkFromTasks() async throws {
         try await withStore { store in
-            let sessions = try store.sessions("web")
+            let sessions = try await store.sessions("web")
             let session = try await sessions.create(user: "ada", data: [1])
             #expect(try await sessions.load(session.id, touching: true)?.data == [1])
             #expect(try await sessions.touch(session.id))
             #expect(try await sessions.update(session.id, data: [2]))
+            #expect(try await sessions.assign(session.id, to: "ada"))
             #expect(try await sessions.list(of: "ada").map(\.data) == [[2]])
             #expect(try await sessions.recent(limit: 5).count == 1)
             #expect(try await sessions.cache([3], as: "k", for: session.id, lifetime: .seconds(60)))

@@ -4,6 +4,15 @@
 public import Apus
 import ApusIO
 
+extension Store {
+    /// See the synchronous `blobs(_:gracePeriod:)`.
+    public func blobs(
+        _ name: String = "blobs", gracePeriod: Duration = .seconds(3600)
+    ) async throws -> BlobCollection {
+        try await onWorker { try self.blobs(name, gracePeriod: gracePeriod) }
+    }
+}
+
 extension BlobCollection {
     /// See the synchronous `put(_:durability:)`.
     @discardableResult

@@ -56,6 +56,7 @@ public final class BlobWriter {
     /// Ends the content and returns its address.
     ///
     /// - Parameter durability: when the call returns; the database's default if nil.
+    @discardableResult
     public func finish(durability: Durability? = nil) throws -> BlobID {
         try begin()
         let rest = UnsafeRawBufferPointer(rebasing: buffer[..<filled])

@@ -3,6 +3,15 @@
 
 public import Apus
 
+extension Store {
+    /// See the synchronous `sessions(_:expiry:resolution:)`.
+    public func sessions(
+        _ name: String = "sessions", expiry: SessionExpiry = SessionExpiry(), resolution: Duration = .seconds(1)
+    ) async throws -> SessionCollection {
+        try await onWorker { try self.sessions(name, expiry: expiry, resolution: resolution) }
+    }
+}
+
 extension SessionCollection {
     /// See the synchronous `create`.
     public func create(
