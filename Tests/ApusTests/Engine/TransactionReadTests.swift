@@ -15,7 +15,7 @@ import Testing
     @Test func everyKindOfChangeIsSeenAtOnce() throws {
         let (database, keyspace) = try open()
         for key in ["a", "b", "c", "d", "e"] { try keyspace.put(key, "old") }
-        try database.transaction { transaction in
+        try database.transaction { transaction throws -> Void in
             transaction.put("z", "new", in: keyspace)
             #expect(try transaction.get("a", in: keyspace) == Array("old".utf8))
             transaction.put("a", "new", in: keyspace)
@@ -38,7 +38,7 @@ import Testing
 
     @Test func readsBetweenManyWritesSeeAllOfThem() throws {
         let (database, keyspace) = try open()
-        try database.transaction { transaction in
+        try database.transaction { transaction throws -> Void in
             for number in 0..<3_000 {
                 transaction.put("key \(number)", "\(number)", in: keyspace)
                 #expect(try transaction.get("key \(number / 2)", in: keyspace) == Array("\(number / 2)".utf8))
@@ -49,7 +49,7 @@ import Testing
 
     @Test func readsAfterARollBackSeeWhatIsLeft() throws {
         let (database, keyspace) = try open()
-        try database.transaction { transaction in
+        try database.transaction { transaction throws -> Void in
             transaction.put("a", "1", in: keyspace)
             let savepoint = transaction.savepoint()
             for number in 0..<100 { transaction.put("a", "\(number)", in: keyspace) }
