@@ -34,8 +34,8 @@ import Testing
         case 2: return .contains(path, value(&generator))
         case 3: return .text(path, TextMatch.allCases.randomElement(using: &generator)!, "x\"y")
         case 4: return .not(expression(&generator, depth + 1))
-        case 5: return .conjunction(expression(&generator, depth + 1), expression(&generator, depth + 1))
-        default: return .disjunction(expression(&generator, depth + 1), expression(&generator, depth + 1))
+        case 5: return .conjunction([expression(&generator, depth + 1), expression(&generator, depth + 1)])
+        default: return .disjunction([expression(&generator, depth + 1), expression(&generator, depth + 1)])
         }
     }
 

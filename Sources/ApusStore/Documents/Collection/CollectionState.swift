@@ -23,6 +23,8 @@ struct CollectionState: Sendable {
     /// While documents are being migrated: those up to this key have been.
     var migratedThrough: [UInt8]?
 
+    func isMigrationPending(to version: UInt64) -> Bool { self.version < version || migratedThrough != nil }
+
     var encoded: [UInt8] {
         var fields: [String: JSONValue] = [
             "nextNumber": JSONValue(nextNumber), "version": JSONValue(version),
@@ -57,7 +59,9 @@ struct CollectionState: Sendable {
         self.version = UInt64(version)
         migratedThrough = json["migratedThrough"]?.stringValue.flatMap { ApusStore.bytes(base64: $0) }
         for index in indexes {
-            guard let index = Self.index(index) else { throw Self.damage(collection) }
+            guard let index = Self.index(index), index.number < nextNumber,
+                !self.indexes.contains(where: { $0.number == index.number })
+            else { throw Self.damage(collection) }
             self.indexes.append(index)
         }
     }
@@ -86,7 +90,7 @@ struct CollectionState: Sendable {
 
     /// Reads the state; an empty one if there is none.
     static func read(
-        of collection: CollectionName, _ keyspace: Keyspace, in reader: some StoreReader
+        of collection: CollectionName, _ keyspace: Keyspace, in reader: any StoreReader
     ) throws -> CollectionState {
         guard let bytes = try reader.get(key, in: keyspace) else { return CollectionState() }
         return try CollectionState(encoded: bytes, of: collection)

@@ -98,7 +98,8 @@ extension DocumentCollection {
     private func setNull(_ path: FieldPath, _ key: [UInt8], in transaction: StoreTransaction) throws {
         guard var document = try value(of: key, in: transaction) else { return }
         document.setValue(.null, at: path)
-        _ = try write(document, DocumentWrite(mode: .update, keepsExpiry: true), in: transaction)
+        let write = DocumentWrite(mode: .update, keepsExpiry: true, keepsSchemaVersion: true)
+        _ = try self.write(document, write, in: transaction)
     }
 
     /// The document as JSON.
@@ -182,7 +183,11 @@ extension JSONValue {
                 self = .double(value)
                 return
             }
-            self = rest == 0 && Int64(exactly: value) == nil ? .double(value) : JSONValue(Int128(value) + Int128(rest))
+            guard value.magnitude < 0x1p65, rest != 0 || Int64(exactly: value) != nil else {
+                self = .double(value)
+                return
+            }
+            self = JSONValue(Int128(value) + Int128(rest))
         case .date(let milliseconds): self = .date(Timestamp(milliseconds: milliseconds))
         case .uuid(let value): self = .id(DocumentID(value))
         case .bytes(let content): self = .bytes(content)

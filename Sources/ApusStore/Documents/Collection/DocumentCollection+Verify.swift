@@ -13,14 +13,15 @@ extension DocumentCollection: VerifiableCollection {
     func verify(in snapshot: StoreSnapshot, report: inout StoreVerification) throws {
         let cursor = try snapshot.snapshot.makeCursor(.all, in: keyspace)
         try cursor.seekToFirst()
-        let indexes = Dictionary(uniqueKeysWithValues: indexes.map { ($0.prefix, $0) })
+        let indexes = indexes
+        let complete = try self.indexes(for: snapshot).filter(\.isReady)
         while cursor.isValid {
             let key = cursor.key
             let value = try cursor.value()
             report.checks += 1
             if key.starts(with: Self.documentPrefix) {
-                verifyDocument(key, value, in: snapshot, &report)
-            } else if let index = indexes.first(where: { key.starts(with: $0.key) })?.value {
+                verifyDocument(key, value, complete, in: snapshot, &report)
+            } else if let index = indexes.first(where: { key.starts(with: $0.prefix) }) {
                 verifyEntry(key, value, of: index, in: snapshot, &report)
             } else if key != CollectionState.key, key != FieldNames.key {
                 report.report(name, key: Self.shown(entry: key), "no index has an entry with this key")
@@ -30,7 +31,8 @@ extension DocumentCollection: VerifiableCollection {
     }
 
     private func verifyDocument(
-        _ documentKey: [UInt8], _ record: [UInt8], in snapshot: StoreSnapshot, _ report: inout StoreVerification
+        _ documentKey: [UInt8], _ record: [UInt8], _ indexes: [DocumentIndex], in snapshot: StoreSnapshot,
+        _ report: inout StoreVerification
     ) {
         let key = Array(documentKey.dropFirst(Self.documentPrefix.count))
         var problems: [String] = []
@@ -45,7 +47,7 @@ extension DocumentCollection: VerifiableCollection {
                 }
                 try verifyReferences(of: view, in: snapshot, &problems)
                 try key.withUnsafeBytes { key in
-                    for index in indexes where index.isReady {
+                    for index in indexes {
                         try verifyEntries(of: view, bytes, key, index, in: snapshot, &problems)
                     }
                 }
@@ -75,9 +77,11 @@ extension DocumentCollection: VerifiableCollection {
         in snapshot: StoreSnapshot, _ problems: inout [String]
     ) throws {
         do {
-            try index.forEachEntry(of: view, key: key) { entry, keyOffset, isUnique in
-                let expected = index.value(keyOffset: keyOffset, isUnique: isUnique, key: key, record: record)
-                if try snapshot.get(entry, in: keyspace) != expected {
+            var entries = IndexEntries()
+            try index.collect(into: &entries, of: view, key: key)
+            try entries.forEach { entry, entryKey in
+                let expected = index.value(of: entry, key: key, record: record)
+                if try snapshot.get(entryKey, in: keyspace) != expected {
                     problems.append("the index \"\(index.definition.name)\" lacks an entry of the document")
                 }
             }
@@ -99,11 +103,9 @@ extension DocumentCollection: VerifiableCollection {
                     let key = try DocumentIndex.parse(entry, value).key
                     return try snapshot.withValue(for: Self.documentPrefix + [UInt8](key), in: keyspace) { record in
                         try record.withUnsafeBytes { record in
-                            var isFound = false
-                            try index.forEachExistingEntry(of: try RecordView(record), key: key) { candidate, _, _ in
-                                if candidate.elementsEqual(entry) { isFound = true }
-                            }
-                            return isFound
+                            var entries = IndexEntries()
+                            try index.collectExisting(into: &entries, of: try RecordView(record), key: key)
+                            return entries.contains(entry, of: 0)
                         }
                     }
                 }

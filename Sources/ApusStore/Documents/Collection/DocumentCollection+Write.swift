@@ -2,8 +2,8 @@
 // leaves the transaction as it was.
 //
 // 1. The document is encoded, its key found (or made), and the document that it replaces read.
-// 2. Checks, references and unique indexes are asked.
-// 3. Index entries that the old document had and the new one has not are deleted, the others written, and the record.
+// 2. Checks and references are asked, the index entries of both documents made, and unique indexes asked.
+// 3. Entries that the old document had and the new one has not are deleted, the others written, and the record.
 
 import Apus
 
@@ -22,53 +22,58 @@ struct DocumentWrite: Sendable {
     /// The version that the document must have.
     var expectedVersion: UInt64?
     var expiry = Expiry.automatic
-    /// The document is brought to this version of the schema; that of the collection if nil.
-    var schemaVersion: UInt64?
-    /// A migration or a reference that becomes null is no new content: what the document did not satisfy before is not
-    /// held against it.
+    /// A change of what is there already: it lives as long as before.
     var keepsExpiry = false
+    /// The document stays of the version of the schema that it has, and migrations will still bring it to the newest.
+    var keepsSchemaVersion = false
+    /// Brings the document to the newest version of the schema.
+    var isMigration = false
 }
 
 extension DocumentCollection {
-    /// Writes a document and returns its key.
+    /// Writes a document.
+    /// - Returns: the identifier that it was given, if it had none of its own.
     func write(
         _ document: some Encodable, _ write: DocumentWrite, in transaction: StoreTransaction
-    ) throws -> JSONValue {
-        try withEncoder { encoder in
+    ) throws -> DocumentID? {
+        try withScratch { scratch in
             do {
-                try encoder.encode(document)
+                try scratch.encoder.encode(document)
             } catch let EncodingError.invalidValue(_, context) {
                 throw error(.invalidArgument, context.debugDescription)
             }
-            return try self.write(encoder, write, in: transaction)
+            return try self.write(scratch, write, in: transaction)
         }
     }
 
     private func write(
-        _ encoder: RecordEncoder, _ write: DocumentWrite, in transaction: StoreTransaction
-    ) throws -> JSONValue {
-        let isNew = try assignKey(encoder)
-        var view = RecordView(fields: encoder.fields)
+        _ scratch: WriteScratch, _ write: DocumentWrite, in transaction: StoreTransaction
+    ) throws -> DocumentID? {
+        try checkMigrated(for: write)
+        let assigned = try assignKey(scratch.encoder)
+        var view = RecordView(fields: scratch.encoder.fields)
         guard let rawKey = try view.value(at: keyPath), !rawKey.isNull else {
             throw error(.invalidArgument, "the document has no key", field: schema.key.description)
         }
-        let keyValue = JSONValue(scalar: rawKey)
-        let documentKey = try documentKey(keyValue)
-        let old = isNew ? nil : try transaction.get(documentKey, in: keyspace)
-        return try documentKey.withUnsafeBytes { documentKey in
+        let documentKey = try documentKey(rawKey)
+        let old = assigned != nil ? nil : try transaction.get(documentKey, in: keyspace)
+        try documentKey.withUnsafeBytes { documentKey in
             let key = UnsafeRawBufferPointer(rebasing: documentKey[Self.documentPrefix.count...])
             do {
                 let oldHeader = try old.map { try Self.header($0) }
                 try check(write, oldHeader, key)
+                let schemaVersion = write.keepsSchemaVersion ? oldHeader?.schemaVersion : nil
                 view.header = RecordHeader(
-                    version: (oldHeader?.version ?? 0) + 1, schemaVersion: write.schemaVersion ?? schema.version,
+                    version: (oldHeader?.version ?? 0) &+ 1, schemaVersion: schemaVersion ?? schema.version,
                     expiry: try expiry(of: view, write, oldHeader, transaction))
                 try checkRules(view, key)
                 try checkReferences(view, old: old, key, in: transaction)
                 if let oldHeader { try checkShortened(oldHeader, view.header, key, in: transaction) }
+                try collectEntries(of: view, old: old, key, into: scratch, in: transaction)
                 let expiry: Expiry = view.header.expiry == 0 ? .never : .at(milliseconds: view.header.expiry)
-                let record = encoder.record(view.header)
-                try writeEntries(of: view, record, old: old, key, expiry, in: transaction)
+                let record = scratch.encoder.record(view.header)
+                let isSameExpiry = oldHeader?.expiry == view.header.expiry
+                writeEntries(scratch, record, key, expiry, isSameExpiry: isSameExpiry, in: transaction)
                 transaction.put(documentKey, record, in: keyspace, expiry: expiry)
             } catch let damage as RecordDamage {
                 throw self.damage(damage, key: key)
@@ -77,18 +82,28 @@ extension DocumentCollection {
                 violation.key = violation.key ?? Self.shown(key)
                 throw violation
             }
-            return keyValue
         }
+        return assigned
+    }
+
+    /// While documents are of older versions, only those who have the migrations may write: a document that is written
+    /// counts as migrated.
+    private func checkMigrated(for write: DocumentWrite) throws(StoreError) {
+        guard isMigrationPending, !write.isMigration, !write.keepsSchemaVersion else { return }
+        throw error(
+            .definitionMismatch,
+            "has documents to be migrated to version \(schema.version): open it with the schema that has the migrations")
     }
 
     /// Gives the document a new key if it asks for one.
-    private func assignKey(_ encoder: RecordEncoder) throws -> Bool {
+    private func assignKey(_ encoder: RecordEncoder) throws -> DocumentID? {
         let view = RecordView(fields: encoder.fields)
         guard let value = try view.value(at: keyPath), value.tag == RecordTag.id, value.idValue == .automatic else {
-            return false
+            return nil
         }
-        encoder.replace(value, by: newID())
-        return true
+        let id = newID()
+        encoder.replace(value, by: id)
+        return id
     }
 
     func newID() -> DocumentID { DocumentID(environment: store.database.environment) }
@@ -127,8 +142,7 @@ extension DocumentCollection {
         case .never: return 0
         case .at(let milliseconds): return max(1, milliseconds)
         case .after(let duration):
-            let milliseconds = duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
-            return transaction.time.saturatingAdd(milliseconds > 0 ? UInt64(milliseconds) : 1)
+            return transaction.time.saturatingAdd(UInt64(max(1, duration.saturatedMilliseconds)))
         case .automatic: break
         }
         if let expiryPath, case .date(let milliseconds) = try view.scalar(at: expiryPath) {
@@ -160,8 +174,8 @@ extension DocumentCollection {
         }
     }
 
-    private func checkReferences(
-        _ view: RecordView, old: [UInt8]?, _ key: UnsafeRawBufferPointer, in transaction: StoreTransaction
+    func checkReferences(
+        _ view: RecordView, old: [UInt8]?, _ key: UnsafeRawBufferPointer, in reader: some StoreReader
     ) throws {
         for reference in references {
             let value = try view.scalar(at: reference.path)
@@ -177,7 +191,7 @@ extension DocumentCollection {
                 reference.targetKeyspace.name == keyspace.name
                 && target.dropFirst(Self.documentPrefix.count).elementsEqual(key)
             if isItself { continue }
-            let expiry = try transaction.withValue(for: target, in: reference.targetKeyspace) { value in
+            let expiry = try reader.withValue(for: target, in: reference.targetKeyspace) { value in
                 try value.withUnsafeBytes { try RecordView($0).header.expiry }
             }
             let targetKey = Self.shown(target.dropFirst(Self.documentPrefix.count))
@@ -197,59 +211,68 @@ extension DocumentCollection {
 
     // MARK: Indexes
 
-    private struct Entry: Hashable {
-        var key: [UInt8]
-        var keyOffset: Int
-        var isUnique: Bool
+    /// Finds the entries that the document has, and those that the one had that it replaces, and asks the unique indexes.
+    private func collectEntries(
+        of view: RecordView, old: [UInt8]?, _ key: UnsafeRawBufferPointer, into scratch: WriteScratch,
+        in transaction: StoreTransaction
+    ) throws {
+        let indexes = indexes
+        scratch.indexes = indexes
+        scratch.new.removeAll()
+        scratch.old.removeAll()
+        for (position, index) in indexes.enumerated() {
+            try index.collect(into: &scratch.new, of: view, key: key, position: position)
+        }
+        try old?.withUnsafeBytes { bytes in
+            let view = try RecordView(bytes)
+            for (position, index) in indexes.enumerated() {
+                try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
+            }
+        }
+        try scratch.new.forEach { entry, entryKey in
+            guard entry.isUnique else { return }
+            // What the document had already it need not ask for.
+            if indexes[entry.index].isReady, scratch.old.contains(entryKey, of: entry.index) { return }
+            try checkUnique(indexes[entry.index], entryKey, key, in: transaction)
+        }
+        try dropForeign(&scratch.old, indexes, key, in: transaction)
+    }
+
+    /// As long as a unique index is not complete, several documents may have the values of one of its entries, and the
+    /// entry belongs to one of them: the others must not take it away.
+    private func dropForeign(
+        _ entries: inout IndexEntries, _ indexes: [DocumentIndex], _ key: UnsafeRawBufferPointer,
+        in transaction: StoreTransaction
+    ) throws {
+        guard indexes.contains(where: { $0.definition.isUnique && !$0.isReady }) else { return }
+        try entries.filter { entry, entryKey in
+            guard entry.isUnique, !indexes[entry.index].isReady else { return true }
+            return try owner(of: entryKey, besides: key, in: transaction) == nil
+        }
     }
 
     private func writeEntries(
-        of view: RecordView, _ record: UnsafeRawBufferPointer, old: [UInt8]?, _ key: UnsafeRawBufferPointer,
-        _ expiry: Expiry, in transaction: StoreTransaction
-    ) throws {
-        let indexes = indexes
-        for index in indexes where index.definition.isUnique {
-            try index.forEachEntry(of: view, key: key) { entry, _, isUnique in
-                if isUnique { try checkUnique(index, entry, key, in: transaction) }
+        _ scratch: WriteScratch, _ record: UnsafeRawBufferPointer, _ key: UnsafeRawBufferPointer, _ expiry: Expiry,
+        isSameExpiry: Bool, in transaction: StoreTransaction
+    ) {
+        let hasOld = !scratch.old.list.isEmpty
+        if hasOld {
+            scratch.old.forEach { entry, entryKey in
+                if !scratch.new.contains(entryKey, of: entry.index) { transaction.delete(entryKey, in: keyspace) }
             }
         }
-        guard let old else {
-            for index in indexes {
-                try index.forEachEntry(of: view, key: key) { entry, keyOffset, isUnique in
-                    let value = index.value(keyOffset: keyOffset, isUnique: isUnique, key: key, record: record)
-                    transaction.put(entry, value, in: keyspace, expiry: expiry)
-                }
+        scratch.new.forEach { entry, entryKey in
+            let index = scratch.indexes[entry.index]
+            // What stays as it is need not be written, unless the entry holds more than its key, or the index is being
+            // built and may not have it yet.
+            if hasOld, isSameExpiry, index.isReady, !index.definition.isCovering,
+                scratch.old.contains(entryKey, of: entry.index)
+            {
+                return
             }
-            return
-        }
-        for index in indexes {
-            try replaceEntries(index, of: view, record, old: old, key, expiry, in: transaction)
-        }
-    }
-
-    private func replaceEntries(
-        _ index: DocumentIndex, of view: RecordView, _ record: UnsafeRawBufferPointer, old: [UInt8],
-        _ key: UnsafeRawBufferPointer, _ expiry: Expiry, in transaction: StoreTransaction
-    ) throws {
-        var oldEntries: [Entry] = []
-        let oldExpiry = try old.withUnsafeBytes { bytes in
-            let oldView = try RecordView(bytes)
-            try index.forEachExistingEntry(of: oldView, key: key) { entry, keyOffset, isUnique in
-                oldEntries.append(Entry(key: [UInt8](entry), keyOffset: keyOffset, isUnique: isUnique))
-            }
-            return oldView.header.expiry
-        }
-        var newEntries: [Entry] = []
-        try index.forEachEntry(of: view, key: key) { entry, keyOffset, isUnique in
-            newEntries.append(Entry(key: [UInt8](entry), keyOffset: keyOffset, isUnique: isUnique))
-        }
-        // What stays as it is need not be written, unless the entry holds more than its key, or the index is being
-        // built and may not have it yet.
-        let isSame = !index.definition.isCovering && oldExpiry == view.header.expiry && index.isReady
-        for entry in oldEntries where !newEntries.contains(entry) { transaction.delete(entry.key, in: keyspace) }
-        for entry in newEntries where !isSame || !oldEntries.contains(entry) {
-            let value = index.value(keyOffset: entry.keyOffset, isUnique: entry.isUnique, key: key, record: record)
-            transaction.put(entry.key, value, in: keyspace, expiry: expiry)
+            scratch.value.removeAll(keepingCapacity: true)
+            index.append(valueOf: entry, key: key, record: record, to: &scratch.value)
+            transaction.put(entryKey, scratch.value, in: keyspace, expiry: expiry)
         }
     }
 
@@ -258,26 +281,36 @@ extension DocumentCollection {
         _ index: DocumentIndex, _ entry: UnsafeRawBufferPointer, _ key: UnsafeRawBufferPointer,
         in transaction: StoreTransaction
     ) throws {
-        let other = try transaction.withValue(for: entry, in: keyspace) { value -> [UInt8]? in
+        guard let other = try owner(of: entry, besides: key, in: transaction) else { return }
+        throw violation(
+            of: .unique, "the document \(Self.shown(other)) has the same values in the index "
+                + "\"\(index.definition.name)\"", field: index.definition.components[0].path.description,
+            key: Self.shown(key))
+    }
+
+    /// The primary key of the document that an entry belongs to, if it is another one than `key`.
+    private func owner(
+        of entry: UnsafeRawBufferPointer, besides key: UnsafeRawBufferPointer, in transaction: StoreTransaction
+    ) throws -> [UInt8]? {
+        let owner = try transaction.withValue(for: entry, in: keyspace) { value -> [UInt8]? in
             try value.withUnsafeBytes { value in
                 let owner = try DocumentIndex.parse(entry, value).key
                 return owner.elementsEqual(key) ? nil : [UInt8](owner)
             }
         }
-        if let other = other ?? nil {
-            throw violation(
-                of: .unique, "the document \(Self.shown(other)) has the same values in the index "
-                    + "\"\(index.definition.name)\"", field: index.definition.components[0].path.description,
-                key: Self.shown(key))
-        }
+        return owner ?? nil
     }
 
     /// Deletes every entry of a document.
     func deleteEntries(of view: RecordView, key: UnsafeRawBufferPointer, in transaction: StoreTransaction) throws {
-        for index in indexes {
-            try index.forEachExistingEntry(of: view, key: key) { entry, _, _ in
-                transaction.delete(entry, in: keyspace)
+        try withScratch { scratch in
+            let indexes = indexes
+            scratch.old.removeAll()
+            for (position, index) in indexes.enumerated() {
+                try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
             }
+            try dropForeign(&scratch.old, indexes, key, in: transaction)
+            scratch.old.forEach { _, entryKey in transaction.delete(entryKey, in: keyspace) }
         }
     }
 }

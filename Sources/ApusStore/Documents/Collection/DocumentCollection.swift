@@ -27,11 +27,15 @@ final class DocumentCollection: StoreCollection, Sendable {
 
     private struct Shared {
         var indexes: [DocumentIndex] = []
-        /// Encoders that are not in use.
-        var encoders: [RecordEncoder] = []
+        /// What writes work with, while none does.
+        var scratches: [WriteScratch] = []
         /// Collections that refer to this one, as of that generation of the store's schemas.
         var referrers: (generation: Int, list: [Referrer])?
         var isBuilding = false
+        /// Documents are of an older version of the schema.
+        var isMigrationPending = false
+        /// Snapshots from before it may have indexes that are not complete.
+        var readySequence: UInt64 = 0
     }
 
     /// Another collection, or this one, with a field that holds keys of this one.
@@ -43,14 +47,17 @@ final class DocumentCollection: StoreCollection, Sendable {
 
     private let shared = Monitor(Shared())
 
-    init(store: Store, name: CollectionName, schema: SchemaDefinition, keyspace: Keyspace) throws {
+    /// - Parameter isTrial: nothing is to be written, not even names.
+    init(
+        store: Store, name: CollectionName, schema: SchemaDefinition, keyspace: Keyspace, isTrial: Bool = false
+    ) throws {
         self.store = store
         self.name = name
         self.schema = schema
         self.keyspace = keyspace
         definition = schema.encoded
-        names = try FieldNames(database: store.database, keyspace: keyspace)
-        if !store.database.isReadOnly { try Self.register(schema, in: names) }
+        names = try FieldNames(database: store.database, keyspace: keyspace, isTrial: isTrial)
+        if isTrial || !store.database.isReadOnly { try Self.register(schema, in: names) }
         let table = names.current
         keyPath = table.resolve(schema.key)
         expiryPath = schema.expiryPath.map { table.resolve($0) }
@@ -62,26 +69,43 @@ final class DocumentCollection: StoreCollection, Sendable {
 
     /// Every declared name gets its number now, so that indexes and checks need not look for it again.
     private static func register(_ schema: SchemaDefinition, in names: FieldNames) throws {
-        var paths = schema.checks.reduce(into: Set([schema.key])) { $0.formUnion($1.condition.paths) }
-        for index in schema.allIndexes {
-            paths.formUnion(index.components.map(\.path))
-            paths.formUnion(index.condition.paths)
-        }
-        paths.formUnion(schema.references.map(\.path))
-        if let path = schema.expiryPath { paths.insert(path) }
-        for name in Set(paths.flatMap(\.names)).sorted() { _ = try names.register(name) }
+        for name in Set(schema.paths.flatMap(\.names)).sorted() { _ = try names.register(name) }
     }
 
     // MARK: Indexes
 
     var indexes: [DocumentIndex] { shared.withLock { $0.indexes } }
 
-    func adopt(_ state: CollectionState) {
+    var isMigrationPending: Bool { shared.withLock { $0.isMigrationPending } }
+
+    /// Takes over what the collection's own record says, which others (a builder of indexes, a migration) have changed.
+    func adoptLatest() throws {
         let table = names.current
-        let indexes = state.indexes.map {
-            DocumentIndex(number: $0.number, definition: $0.definition, status: $0.status, names: table)
+        // Read inside the lock: of two threads, the later one must not be overtaken.
+        try shared.withLock { shared in
+            let state = try CollectionState.read(of: name, keyspace, in: store)
+            shared.indexes = state.indexes.map {
+                DocumentIndex(number: $0.number, definition: $0.definition, status: $0.status, names: table)
+            }
+            shared.isMigrationPending = state.isMigrationPending(to: schema.version)
+            shared.readySequence = store.database.sequence
         }
-        shared.withLock { $0.indexes = indexes }
+    }
+
+    /// The indexes as a reader may use them. One that is complete now may not have been at the moment that an older
+    /// snapshot shows: then the snapshot's own record tells.
+    func indexes(for reader: (any StoreReader)?) throws -> [DocumentIndex] {
+        let (indexes, readySequence) = shared.withLock { ($0.indexes, $0.readySequence) }
+        let sequence: UInt64
+        switch reader {
+        case let snapshot as StoreSnapshot: sequence = snapshot.snapshot.sequence
+        case let transaction as StoreTransaction: sequence = transaction.transaction.sequence
+        default: return indexes
+        }
+        if sequence >= readySequence || indexes.isEmpty { return indexes }
+        let state = try CollectionState.read(of: name, keyspace, in: reader!)
+        let ready = Set(state.indexes.filter { $0.status == .ready }.map(\.number))
+        return indexes.filter { $0.isReady && ready.contains($0.number) }
     }
 
     /// True for the first who asks, until `endBuilding`.
@@ -95,17 +119,18 @@ final class DocumentCollection: StoreCollection, Sendable {
 
     func endBuilding() { shared.withLock { $0.isBuilding = false } }
 
-    // MARK: Encoders
+    // MARK: Buffers
 
-    /// Calls `body` with an encoder that nobody else uses.
-    func withEncoder<Result>(_ body: (RecordEncoder) throws -> Result) rethrows -> Result {
-        let encoder = shared.withLock { $0.encoders.popLast() } ?? RecordEncoder(names: names)
+    /// Calls `body` with buffers that nobody else uses.
+    func withScratch<Result>(_ body: (WriteScratch) throws -> Result) rethrows -> Result {
+        let scratch = shared.withLock { $0.scratches.popLast() } ?? WriteScratch(names: names)
         defer {
             shared.withLock { shared in
-                if shared.encoders.count < 8 { shared.encoders.append(encoder) }
+                // One that a huge document has blown up is not kept.
+                if shared.scratches.count < 8, scratch.encoder.capacity <= 1 << 20 { shared.scratches.append(scratch) }
             }
         }
-        return try body(encoder)
+        return try body(scratch)
     }
 
     // MARK: Keys
@@ -123,6 +148,14 @@ final class DocumentCollection: StoreCollection, Sendable {
         writer.append(encoded: Self.documentPrefix)
         try append(key: value, to: &writer)
         return writer.bytes
+    }
+
+    /// The same for a key as it lies in a record.
+    func documentKey(_ value: RawValue) throws(StoreError) -> [UInt8] {
+        var writer = KeyWriter(reservingCapacity: 40)
+        writer.append(encoded: Self.documentPrefix)
+        if writer.append(Scalar(value), schema.keyKind, descending: false) { return writer.bytes }
+        return try documentKey(JSONValue(scalar: value))
     }
 
     private func append(key value: JSONValue, to writer: inout KeyWriter) throws(StoreError) {
@@ -186,6 +219,20 @@ final class DocumentCollection: StoreCollection, Sendable {
             (try referrer.collection ?? store.documentCollection(named: referrer.name), referrer.reference)
         }
     }
+}
+
+/// What a write works with, kept for the next one.
+final class WriteScratch {
+    let encoder: RecordEncoder
+    /// The entries of the document that is written, and of the one that it replaces.
+    var new = IndexEntries()
+    var old = IndexEntries()
+    /// The indexes that the entries are of.
+    var indexes: [DocumentIndex] = []
+    /// The value of one entry.
+    var value: [UInt8] = []
+
+    init(names: FieldNames) { encoder = RecordEncoder(names: names) }
 }
 
 /// A reference as writes check it: where the referred documents lie.

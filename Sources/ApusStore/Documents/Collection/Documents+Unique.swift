@@ -43,7 +43,7 @@ extension DocumentCollection {
         by field: FieldPath, _ value: JSONValue, in reader: (any StoreReader)?,
         _ body: (RecordView, FieldNameTable) throws -> Result
     ) throws -> Result? {
-        let index = indexes.first { index in
+        let index = try indexes(for: reader).first { index in
             index.definition.isUnique && index.isReady && index.definition.condition == .always
                 && index.definition.components.count == 1 && index.definition.components[0].path == field
         }
@@ -81,10 +81,9 @@ extension DocumentCollection {
                 try value.withUnsafeBytes { bytes in
                     try decode(bytes, documentKey) { view, names in
                         let key = UnsafeRawBufferPointer(start: nil, count: 0)
-                        var isStillIt = false
-                        try index.forEachExistingEntry(of: view, key: key) { found, _, _ in
-                            isStillIt = found.elementsEqual(entry)
-                        }
+                        var entries = IndexEntries()
+                        try index.collectExisting(into: &entries, of: view, key: key)
+                        let isStillIt = entry.withUnsafeBytes { entries.contains($0, of: 0) }
                         return isStillIt ? try body(view, names) : nil
                     }
                 }

@@ -68,11 +68,8 @@ public struct Documents<Root: Document>: Sendable {
     @discardableResult
     public func insert(_ document: Root, expiry: Expiry = .automatic, in transaction: StoreTransaction) throws -> Root.ID
     {
-        let key = try collection.write(document, DocumentWrite(mode: .insert, expiry: expiry), in: transaction)
-        if let id = document.id as? DocumentID, id == .automatic, case .id(let assigned) = key {
-            return assigned as! Root.ID
-        }
-        return document.id
+        let assigned = try collection.write(document, DocumentWrite(mode: .insert, expiry: expiry), in: transaction)
+        return assigned.flatMap { Root.ID(assigned: $0) } ?? document.id
     }
 
     @discardableResult

@@ -8,24 +8,40 @@ import Apus
 import ApusIO
 
 extension DocumentCollection {
-    private static let batchCount = 200
+    static let batchCount = 200
 
     /// Has the database build what is missing, on a thread of its own.
     func buildIndexesInBackground() {
         guard indexes.contains(where: { $0.status.isBuilding }), beginBuilding() else { return }
-        buildNextBatch()
+        buildNextBatch(Self.batchCount)
     }
 
-    private func buildNextBatch() {
+    private func buildNextBatch(_ count: Int) {
         store.database.environment.scheduler.run(.request) { [self] in
-            // What stops it (the database is closed, a disk is full) is met by others too; the next opening goes on.
-            let isMore = (try? buildBatch()) ?? false
-            if isMore { buildNextBatch() } else { endBuilding() }
+            do {
+                if try buildBatch(count) { return buildNextBatch(Self.batchCount) }
+            } catch let error as ApusError where error.kind == .conflict && count > 1 {
+                // Others write these documents all the time: fewer at once have a better chance.
+                return buildNextBatch(count / 4)
+            } catch {
+                // What stops it (the database is closed, a disk is full) is met by others too; the next opening goes on.
+            }
+            endBuilding()
         }
     }
 
-    /// Builds what is missing before it returns.
+    /// Builds what is missing before it returns, and tries again what could not be built.
     func buildIndexes() throws {
+        if indexes.contains(where: { $0.status.failure != nil }) {
+            try store.transaction { transaction in
+                var state = try CollectionState.read(of: name, keyspace, in: transaction)
+                for position in state.indexes.indices where state.indexes[position].status.failure != nil {
+                    state.indexes[position].status = .building(through: [])
+                }
+                transaction.put(CollectionState.key, state.encoded, in: keyspace)
+            }
+            try adoptLatest()
+        }
         while try buildBatch() {}
         if let failed = indexes.first(where: { $0.status.failure != nil }) {
             throw error(
@@ -34,29 +50,29 @@ extension DocumentCollection {
     }
 
     /// One batch of one index. False if all of them are complete.
-    func buildBatch() throws -> Bool {
+    func buildBatch(_ count: Int = batchCount) throws -> Bool {
         guard let index = indexes.first(where: { $0.status.isBuilding }) else { return false }
-        let state = try store.transaction(durability: .relaxed) { transaction in
-            try buildBatch(of: index.number, in: transaction)
+        try store.transaction(durability: .relaxed) { transaction in
+            try buildBatch(of: index.number, count, in: transaction)
         }
-        adopt(state)
+        try adoptLatest()
         return true
     }
 
-    private func buildBatch(of number: UInt64, in transaction: StoreTransaction) throws -> CollectionState {
+    private func buildBatch(of number: UInt64, _ count: Int, in transaction: StoreTransaction) throws {
         var state = try CollectionState.read(of: name, keyspace, in: transaction)
         guard let position = state.indexes.firstIndex(where: { $0.number == number }),
             case .building(let through) = state.indexes[position].status
-        else { return state }
+        else { return }
         let index = DocumentIndex(
             number: number, definition: state.indexes[position].definition, status: .ready, names: names.current)
         var range = Self.documentRange
         if !through.isEmpty { range.lower = Self.documentPrefix + through + [0] }
         // Copied first: what the walk writes it must not see.
-        let batch = try transaction.entries(range, in: keyspace, limit: Self.batchCount)
+        let batch = try transaction.entries(range, in: keyspace, limit: count)
         do {
             for entry in batch { try addEntries(of: entry, to: index, in: transaction) }
-            if let last = batch.last, batch.count == Self.batchCount {
+            if let last = batch.last, batch.count == count {
                 state.indexes[position].status = .building(
                     through: Array(last.key.dropFirst(Self.documentPrefix.count)))
             } else {
@@ -66,7 +82,6 @@ extension DocumentCollection {
             state.indexes[position].status = .failed(violation.description)
         }
         transaction.put(CollectionState.key, state.encoded, in: keyspace)
-        return state
     }
 
     private func addEntries(of document: Entry, to index: DocumentIndex, in transaction: StoreTransaction) throws {
@@ -76,10 +91,12 @@ extension DocumentCollection {
                 do {
                     let view = try RecordView(record)
                     let expiry: Expiry = view.header.expiry == 0 ? .never : .at(milliseconds: view.header.expiry)
-                    try index.forEachEntry(of: view, key: key) { entry, keyOffset, isUnique in
-                        if isUnique { try checkUnique(index, entry, key, in: transaction) }
-                        let value = index.value(keyOffset: keyOffset, isUnique: isUnique, key: key, record: record)
-                        transaction.put(entry, value, in: keyspace, expiry: expiry)
+                    var entries = IndexEntries()
+                    try index.collect(into: &entries, of: view, key: key)
+                    try entries.forEach { entry, entryKey in
+                        if entry.isUnique { try checkUnique(index, entryKey, key, in: transaction) }
+                        let value = index.value(of: entry, key: key, record: record)
+                        transaction.put(entryKey, value, in: keyspace, expiry: expiry)
                     }
                 } catch let damage as RecordDamage {
                     throw self.damage(damage, key: key)

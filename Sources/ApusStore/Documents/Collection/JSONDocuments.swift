@@ -67,8 +67,9 @@ public struct JSONDocuments: Sendable {
             }
             document.setValue(.id(collection.newID()), at: collection.schema.key)
         }
-        return try collection.write(
-            collection.converted(document), DocumentWrite(mode: .insert, expiry: expiry), in: transaction)
+        document = collection.converted(document)
+        let assigned = try collection.write(document, DocumentWrite(mode: .insert, expiry: expiry), in: transaction)
+        return assigned.map { .id($0) } ?? document.value(at: collection.schema.key)
     }
 
     @discardableResult
@@ -150,9 +151,19 @@ extension DocumentCollection {
             let value = result.value(at: path)
             if let converted = value.converted(to: kind), converted != value { result.setValue(converted, at: path) }
         }
+        func convertElements(_ path: FieldPath, to kind: FieldKind) {
+            guard kind != .any, case .array(let elements) = result.value(at: path) else { return }
+            result.setValue(.array(elements.map { $0.converted(to: kind) ?? $0 }), at: path)
+        }
         convert(schema.key, to: schema.keyKind)
         for index in schema.indexes {
-            for component in index.components where !component.isEach { convert(component.path, to: component.kind) }
+            for component in index.components {
+                if component.isEach {
+                    convertElements(component.path, to: component.kind)
+                } else {
+                    convert(component.path, to: component.kind)
+                }
+            }
         }
         for reference in schema.references { convert(reference.path, to: reference.kind) }
         if let path = schema.expiryPath { convert(path, to: .date) }

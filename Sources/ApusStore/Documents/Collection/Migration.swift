@@ -25,20 +25,18 @@ public struct MigrationReport: Sendable {
 }
 
 extension DocumentCollection {
-    private static let batchCount = 200
-
     /// Brings every document to the version of the schema.
     func migrate(_ migrations: Migrations) throws {
-        var isMore = true
-        while isMore {
-            let state = try CollectionState.read(of: name, keyspace, in: store)
-            guard state.version < schema.version || state.migratedThrough != nil else { return }
-            isMore = try store.transaction { transaction in try migrateBatch(migrations, in: transaction) }
+        while isMigrationPending {
+            try store.transaction { transaction in try migrateBatch(migrations, in: transaction) }
+            try adoptLatest()
         }
     }
 
-    private func migrateBatch(_ migrations: Migrations, in transaction: StoreTransaction) throws -> Bool {
+    private func migrateBatch(_ migrations: Migrations, in transaction: StoreTransaction) throws {
         var state = try CollectionState.read(of: name, keyspace, in: transaction)
+        // Another thread may have come to the end.
+        guard state.isMigrationPending(to: schema.version) else { return }
         var range = Self.documentRange
         if let through = state.migratedThrough { range.lower = Self.documentPrefix + through + [0] }
         let batch = try transaction.entries(range, in: keyspace, limit: Self.batchCount)
@@ -50,14 +48,14 @@ extension DocumentCollection {
             state.version = schema.version
         }
         transaction.put(CollectionState.key, state.encoded, in: keyspace)
-        return state.migratedThrough != nil
     }
 
     private func migrate(_ entry: Entry, _ migrations: Migrations, in transaction: StoreTransaction) throws {
         let key = Array(entry.key.dropFirst(Self.documentPrefix.count))
         do {
             guard let document = try migrated(entry, migrations) else { return }
-            _ = try write(document, DocumentWrite(mode: .update, keepsExpiry: true), in: transaction)
+            let write = DocumentWrite(mode: .update, keepsExpiry: true, isMigration: true)
+            _ = try self.write(document, write, in: transaction)
         } catch var failure as StoreError {
             failure.message = "the migration to version \(schema.version) stops: \(failure.message)"
             failure.key = failure.key ?? Self.shown(key)
@@ -74,9 +72,8 @@ extension DocumentCollection {
                 guard view.header.schemaVersion < schema.version else { return nil }
                 var document = try JSONValue(fields: view.fields, names: names.current)
                 let before = document.value(at: schema.key)
-                for version in (view.header.schemaVersion + 1)...schema.version {
-                    try migrations[version]?(&document)
-                }
+                let versions = migrations.keys.filter { $0 > view.header.schemaVersion && $0 <= schema.version }
+                for version in versions.sorted() { try migrations[version]!(&document) }
                 guard document.value(at: schema.key) == before else {
                     throw error(.invalidArgument, "a migration must not change keys", key: Self.shown(key))
                 }
@@ -88,43 +85,3 @@ extension DocumentCollection {
     }
 }
 
-extension Store {
-    /// Runs the migrations of a schema on every document, in memory, and decodes what comes out.
-    func dryRun(
-        _ schema: SchemaDefinition, _ migrations: Migrations, named name: String,
-        decode: (RecordView, FieldNameTable) throws -> Void
-    ) throws -> MigrationReport {
-        let collectionName = try CollectionName(.documents, name)
-        var report = MigrationReport()
-        guard try catalogue.record(of: collectionName, in: self) != nil else { return report }
-        let keyspace = try database.existingKeyspace(collectionName.description)
-        let collection = try DocumentCollection(store: self, name: collectionName, schema: schema, keyspace: keyspace)
-        let snapshot = try snapshot()
-        defer { snapshot.release() }
-        let documents = try snapshot.snapshot.makeCursor(DocumentCollection.documentRange, in: keyspace)
-        try documents.seekToFirst()
-        while documents.isValid {
-            report.documents += 1
-            let entry = Entry(key: documents.key, value: try documents.value())
-            do {
-                if let document = try collection.migrated(entry, migrations) {
-                    try collection.withEncoder { encoder in
-                        try encoder.encode(document)
-                        let view = RecordView(fields: encoder.fields)
-                        try entry.key.withUnsafeBytes { try collection.checkRules(view, $0) }
-                        try decode(view, collection.names.current)
-                    }
-                    report.changed += 1
-                }
-            } catch {
-                report.failureCount += 1
-                if report.failures.count < 100 {
-                    let key = DocumentCollection.shown(entry.key.dropFirst(DocumentCollection.documentPrefix.count))
-                    report.failures.append(MigrationReport.Failure(key: key, message: "\(error)"))
-                }
-            }
-            try documents.next()
-        }
-        return report
-    }
-}

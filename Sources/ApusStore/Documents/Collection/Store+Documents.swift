@@ -61,23 +61,38 @@ extension Store {
             throw StoreError(.notFound, "there is no such collection", collection: collection.description)
         }
         let schema = try SchemaDefinition(encoded: record.definition, of: collection.description)
-        return try documentCollection(named: name, schema: schema, error: nil, migrations: [:])
+        return try self.collection(.documents, name, definition: schema.encoded) { record in
+            try open(collection, schema, record)
+        }
     }
 
     func documentCollection(
         named name: String, schema: SchemaDefinition, error: StoreError?, migrations: Migrations
     ) throws -> DocumentCollection {
-        if var error {
-            error.collection = "\(CollectionKind.documents.rawValue):\(name)"
-            throw error
+        var schema = schema
+        do throws(StoreError) {
+            if let error { throw error }
+            try schema.settle()
+        } catch {
+            var named = error
+            named.collection = "\(CollectionKind.documents.rawValue):\(name)"
+            throw named
         }
-        return try collection(.documents, name, definition: schema.encoded) { record in
-            try open(CollectionName(.documents, name), schema, record, migrations)
+        let opened = try collection(.documents, name, definition: schema.encoded) { record in
+            try open(CollectionName(.documents, name), schema, record)
         }
+        if opened.isMigrationPending {
+            guard !database.isReadOnly else {
+                throw opened.error(
+                    .definitionMismatch, "has to be migrated, but the database was opened read-only")
+            }
+            try opened.migrate(migrations)
+        }
+        return opened
     }
 
     private func open(
-        _ name: CollectionName, _ schema: SchemaDefinition, _ record: CollectionRecord?, _ migrations: Migrations
+        _ name: CollectionName, _ schema: SchemaDefinition, _ record: CollectionRecord?
     ) throws -> DocumentCollection {
         if let record, record.format > DocumentCollection.format {
             throw StoreError(
@@ -91,16 +106,8 @@ extension Store {
             try change(collection, from: previous)
             documentSchemas.withLock { $0 += 1 }
         }
-        let state = try CollectionState.read(of: name, keyspace, in: self)
-        collection.adopt(state)
-        if !database.isReadOnly {
-            try collection.migrate(migrations)
-            collection.buildIndexesInBackground()
-        } else if state.version < schema.version || state.migratedThrough != nil {
-            throw StoreError(
-                .definitionMismatch, "has to be migrated, but the database was opened read-only",
-                collection: name.description)
-        }
+        try collection.adoptLatest()
+        if !database.isReadOnly { collection.buildIndexesInBackground() }
         return collection
     }
 
@@ -140,6 +147,8 @@ extension Store {
                 state.nextNumber += 1
             }
             if isEmpty { state.version = schema.version }
+            // Documents that were migrated to a version in between have a way to go again.
+            if schema.version != previous?.version { state.migratedThrough = nil }
             transaction.put(CollectionState.key, state.encoded, in: keyspace)
             let record = CollectionRecord(format: DocumentCollection.format, definition: schema.encoded)
             try catalogue.put(record, of: collection.name, in: transaction)

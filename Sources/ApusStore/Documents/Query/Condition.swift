@@ -45,11 +45,11 @@ public struct Condition<Root>: Sendable {
     }
 
     public static func && (a: Condition, b: Condition) -> Condition {
-        Condition(.conjunction(a.expression, b.expression), error: a.error ?? b.error)
+        Condition(.conjunction([a.expression, b.expression]), error: a.error ?? b.error)
     }
 
     public static func || (a: Condition, b: Condition) -> Condition {
-        Condition(.disjunction(a.expression, b.expression), error: a.error ?? b.error)
+        Condition(.disjunction([a.expression, b.expression]), error: a.error ?? b.error)
     }
 
     public static prefix func ! (a: Condition) -> Condition {

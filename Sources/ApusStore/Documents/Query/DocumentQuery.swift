@@ -35,7 +35,8 @@ public struct DocumentQuery<Root> {
     /// Only documents that satisfy the condition, and those of earlier calls.
     public func filter(_ condition: Condition<Root>) -> DocumentQuery {
         changing { query throws(StoreError) in
-            query.specification.condition = .conjunction(query.specification.condition, try condition.get())
+            query.specification.condition = .conjunction(
+                [query.specification.condition, try condition.get()])
         }
     }
 
@@ -74,7 +75,7 @@ public struct DocumentQuery<Root> {
     }
 
     /// The first document; nil if there is none.
-    public func first() throws -> Root? { try limit(1).all().first }
+    public func first() throws -> Root? { try atMostOne().all().first }
 
     /// Calls `body` with one document after the other: for answers that need not fit into memory.
     public func forEach(_ body: (Root) throws -> Void) throws {
@@ -93,7 +94,9 @@ public struct DocumentQuery<Root> {
     }
 
     /// Whether there is any.
-    public func isEmpty() throws -> Bool { try limit(1).keys().isEmpty }
+    public func isEmpty() throws -> Bool { try atMostOne().encodedKeys().isEmpty }
+
+    private func atMostOne() -> DocumentQuery { limit(min(specification.limit ?? 1, 1)) }
 
     /// The primary keys of the documents.
     public func keys() throws -> [JSONValue] {
@@ -152,7 +155,13 @@ public struct DocumentQuery<Root> {
         inside.specification = specification
         inside.error = error
         let keys = try inside.encodedKeys()
-        return try keys.count { try collection.delete($0, in: transaction) }
+        let savepoint = transaction.savepoint()
+        do {
+            return try keys.count { try collection.delete($0, in: transaction) }
+        } catch {
+            try transaction.rollBack(to: savepoint)
+            throw error
+        }
     }
 
     /// How the query would be answered, and, once it has been run for it, what was looked at.
@@ -161,10 +170,11 @@ public struct DocumentQuery<Root> {
         let query = specification.output == .count ? counting() : self
         return try query.run { run, reader in
             if running {
-                if run.specification.output == .count {
-                    _ = try run.count(in: reader)
-                } else {
-                    try run.forEachDocument(in: reader) { _ in .next }
+                switch run.specification.output {
+                case .documents: try run.forEachDocument(in: reader) { _ in .next }
+                case .count: _ = try run.count(in: reader)
+                case .distinct(let field): _ = try run.groups(by: [field], [], in: reader)
+                case .groups(let fields, let computations): _ = try run.groups(by: fields, computations, in: reader)
                 }
                 effort = run.effort
             }
@@ -200,12 +210,16 @@ public struct DocumentQuery<Root> {
             error.collection = error.collection ?? collection.name.description
             throw error
         }
-        var run = try QueryRun(collection, specification)
-        if let reader, !(reader is Store) { return try body(&run, reader) }
-        // Entries and documents have to be of one moment; a single walk is.
-        if run.isOneWalk { return try body(&run, collection.store) }
+        if let reader, !(reader is Store) {
+            var run = try QueryRun(collection, specification, for: reader)
+            return try body(&run, reader)
+        }
+        // Entries, documents and names have to be of one moment; a single walk is.
+        var run = try QueryRun(collection, specification, for: nil)
+        if run.isOneWalk, !run.hasUnknownNames { return try body(&run, collection.store) }
         let snapshot = try collection.store.snapshot()
         defer { snapshot.release() }
+        if run.hasUnknownNames { run = try QueryRun(collection, specification, for: nil) }
         return try body(&run, snapshot)
     }
 }
@@ -233,8 +247,8 @@ public struct QueryExplanation: Sendable, CustomStringConvertible {
         if case .index(let index) = run.plan.access { self.index = index.definition.name }
         answered = run.plan.answered.map { "\($0)" }
         filter = run.plan.residual == .always ? nil : "\(run.plan.residual)"
-        sorts = !run.plan.isSorted
-        isIndexOnly = index != nil && run.specification.output == .count && run.plan.countsEntries
+        sorts = !run.plan.isSorted && run.specification.output == .documents
+        isIndexOnly = run.readsEntriesAlone
         scanned = effort?.scanned
         fetched = effort?.fetched
         matched = effort?.matched
@@ -258,9 +272,13 @@ extension QueryRun {
     var isOneWalk: Bool {
         switch plan.access {
         case .documents: plan.ranges.count == 1
-        case .index(let index):
-            plan.ranges.count == 1
-                && (index.definition.isCovering || specification.output == .count && plan.countsEntries)
+        case .index: plan.ranges.count == 1 && readsEntriesAlone
         }
+    }
+
+    /// An index is walked, and no document is read.
+    var readsEntriesAlone: Bool {
+        guard case .index(let index) = plan.access else { return false }
+        return index.definition.isCovering || specification.output == .count && plan.countsEntries
     }
 }

@@ -53,14 +53,15 @@ indirect enum Expression: Sendable, Hashable {
         }
     }
 
-    static func conjunction(_ a: Expression, _ b: Expression) -> Expression {
-        let parts = a.conjuncts + b.conjuncts
+    static func conjunction(_ conditions: [Expression]) -> Expression {
+        let parts = conditions.flatMap(\.conjuncts)
         return parts.isEmpty ? .always : parts.count == 1 ? parts[0] : .and(parts)
     }
 
-    static func disjunction(_ a: Expression, _ b: Expression) -> Expression {
+    static func disjunction(_ conditions: [Expression]) -> Expression {
+        if conditions.count == 1 { return conditions[0] }
         var parts: [Expression] = []
-        for part in [a, b] {
+        for part in conditions {
             if case .or(let inner) = part { parts += inner } else { parts.append(part) }
         }
         // `a == 1 || a == 2` is one question to an index.
@@ -161,6 +162,6 @@ extension FieldPath {
             guard let first = name.utf8.first, QueryLexer.beginsWord(first) else { return false }
             return name.utf8.allSatisfy { QueryLexer.continuesWord($0) }
         }
-        return isPlain && !QueryLexer.keywords.contains(description) ? description : "`\(description)`"
+        return isPlain && !QueryLexer.keywords.contains(description.lowercased()) ? description : "`\(description)`"
     }
 }

@@ -38,6 +38,9 @@ struct QueryLexer {
 
     /// All tokens with the offsets where they begin, and `end`.
     static func tokens(of text: String) throws(StoreError) -> [(token: QueryToken, offset: Int)] {
+        guard text.utf8.count <= QueryParser.longestText else {
+            throw StoreError(.invalidQuery, "a query has at most \(QueryParser.longestText) bytes")
+        }
         var lexer = QueryLexer(text)
         var tokens: [(QueryToken, Int)] = []
         while true {

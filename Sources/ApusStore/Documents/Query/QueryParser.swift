@@ -17,7 +17,9 @@ import Apus
 struct QueryParser {
     private let tokens: [(token: QueryToken, offset: Int)]
     private var index = 0
-    private static let nestingLimit = 64
+    static let nestingLimit = 64
+    /// More text than this is nobody's question.
+    static let longestText = 1 << 20
 
     static func query(_ text: String) throws(StoreError) -> QuerySpecification {
         var parser = QueryParser(tokens: try QueryLexer.tokens(of: text))
@@ -93,7 +95,9 @@ struct QueryParser {
         var isFirst = true
         while token != .end {
             let clause = clause()
-            if let clause, !seen.insert(clause).inserted { throw failure("a second \"\(clause)\"") }
+            // What is asked for is one of these.
+            let role = ["count", "distinct", "group"].contains(clause) ? "output" : clause
+            if let role, let clause, !seen.insert(role).inserted { throw failure("\"\(clause)\" is one too many") }
             switch clause {
             case "where": result.condition = try disjunction(nesting: 0)
             case "order": result.order = try order()
@@ -159,19 +163,15 @@ struct QueryParser {
 
     private mutating func disjunction(nesting: Int) throws(StoreError) -> Expression {
         guard nesting < Self.nestingLimit else { throw failure("parentheses nest too deeply") }
-        var result = try conjunction(nesting: nesting)
-        while take("or") || take(symbol: "||") {
-            result = .disjunction(result, try conjunction(nesting: nesting))
-        }
-        return result
+        var parts = [try conjunction(nesting: nesting)]
+        while take("or") || take(symbol: "||") { parts.append(try conjunction(nesting: nesting)) }
+        return .disjunction(parts)
     }
 
     private mutating func conjunction(nesting: Int) throws(StoreError) -> Expression {
-        var result = try negation(nesting: nesting)
-        while take("and") || take(symbol: "&&") {
-            result = .conjunction(result, try negation(nesting: nesting))
-        }
-        return result
+        var parts = [try negation(nesting: nesting)]
+        while take("and") || take(symbol: "&&") { parts.append(try negation(nesting: nesting)) }
+        return .conjunction(parts)
     }
 
     private mutating func negation(nesting: Int) throws(StoreError) -> Expression {
@@ -209,7 +209,7 @@ struct QueryParser {
         if take("between") {
             let low = try value()
             try expect("and")
-            return .conjunction(.compare(path, .greaterOrEqual, low), .compare(path, .lessOrEqual, try value()))
+            return .conjunction([.compare(path, .greaterOrEqual, low), .compare(path, .lessOrEqual, try value())])
         }
         if take("is") {
             let comparison: Comparison = take("not") ? .notEqual : .equal

@@ -27,17 +27,24 @@ struct QueryRun {
     let names: FieldNameTable
     private let residual: CompiledCondition
     private(set) var effort = QueryEffort()
+    /// A field has a name that no document had when the query began; one that is written meanwhile may have it.
+    var hasUnknownNames: Bool {
+        specification.condition.paths.contains { path in path.names.contains { names.id(of: $0) == nil } }
+    }
 
-    init(_ collection: DocumentCollection, _ specification: QuerySpecification) throws(StoreError) {
+    /// - Parameter reader: what will be read; nil for the latest state.
+    init(
+        _ collection: DocumentCollection, _ specification: QuerySpecification, for reader: (any StoreReader)?
+    ) throws {
         self.collection = collection
         let schema = collection.schema
         var specification = specification
-        specification.condition = try specification.condition.mapConstants { path, value in
+        specification.condition = try specification.condition.mapConstants { (path, value) throws(StoreError) in
             // A value that the field cannot hold stays as it is, and equals nothing there.
             value.converted(to: schema.kind(of: path)) ?? value
         }
         self.specification = specification
-        plan = QueryPlanner(schema, specification).plan(collection.indexes)
+        plan = QueryPlanner(schema, specification).plan(try collection.indexes(for: reader))
         names = collection.names.current
         residual = CompiledCondition(plan.residual, names)
     }
@@ -194,21 +201,24 @@ struct QueryRun {
     /// How many documents satisfy the condition, offset and limit applied.
     mutating func count(in reader: some StoreReader) throws -> Int {
         var count = 0
+        // More than these are not asked for.
+        let (sum, overflow) = (specification.limit ?? .max).addingReportingOverflow(specification.offset)
+        let enough = overflow ? .max : sum
         if plan.countsEntries {
-            for range in plan.ranges where range.lower == nil || range.lower != range.upper {
-                try reader.scan(range, in: collection.keyspace, reversed: false, limit: .max) { _, _ in
+            for range in plan.ranges where (range.lower == nil || range.lower != range.upper) && count < enough {
+                try reader.scan(range, in: collection.keyspace, reversed: false, limit: enough - count) { _, _ in
                     count += 1
                     return .next
                 }
             }
             effort.scanned += count
             effort.matched += count
-        } else {
+        } else if enough > 0 {
             try forEachMatch(in: reader) { _ in
                 count += 1
-                return .next
+                return count < enough ? .next : .stop
             }
         }
-        return min(max(0, count - specification.offset), specification.limit ?? .max)
+        return max(0, count - specification.offset)
     }
 }

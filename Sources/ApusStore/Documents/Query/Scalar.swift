@@ -168,21 +168,33 @@ extension KeyWriter {
         switch (number, kind) {
         case (.unsigned(let value), .integer): append(value, descending: descending)
         case (.double(let value), .integer):
-            guard let whole = Int64(exactly: value) else { return false }
-            append(whole, descending: descending)
-        case (.integer(let value), .double): append(Double(value), descending: descending)
-        case (.unsigned(let value), .double): append(Double(value), descending: descending)
-        // Both zeros are one value.
-        case (.double(let value), .double): append(value == 0 ? 0 : value, descending: descending)
+            if let whole = Int64(exactly: value) {
+                append(whole, descending: descending)
+            } else if let whole = UInt64(exactly: value) {
+                append(whole, descending: descending)
+            } else {
+                return false
+            }
+        // A neighbour's key would make two numbers one.
+        case (.integer(let value), .double):
+            guard let exact = Double(exactly: value) else { return false }
+            append(exact, descending: descending)
+        case (.unsigned(let value), .double):
+            guard let exact = Double(exactly: value) else { return false }
+            append(exact, descending: descending)
+        case (.double(let value), .double): append(Self.canonical(value), descending: descending)
         case (.integer(let value), .any): append(pairOf: Int128(value), Double(value), descending)
         case (.unsigned(let value), .any): append(pairOf: Int128(value), Double(value), descending)
         case (.double(let value), .any):
-            append(value == 0 ? 0 : value, descending: descending)
+            append(Self.canonical(value), descending: descending)
             append(Int64(0), descending: descending)
         default: return false
         }
         return true
     }
+
+    /// Both zeros are one value, and so is whatever is no number.
+    private static func canonical(_ value: Double) -> Double { value == 0 ? 0 : value.isNaN ? .nan : value }
 
     private mutating func append(pairOf integer: Int128, _ nearest: Double, _ descending: Bool) {
         append(nearest, descending: descending)

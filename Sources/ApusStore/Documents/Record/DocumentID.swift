@@ -100,11 +100,13 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
     public static func + (time: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: time.milliseconds + duration.signedMilliseconds)
+        let (sum, overflow) = time.milliseconds.addingReportingOverflow(duration.saturatedMilliseconds)
+        return Timestamp(milliseconds: overflow ? (duration < .zero ? .min : .max) : sum)
     }
 
     public static func - (time: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: time.milliseconds - duration.signedMilliseconds)
+        let (difference, overflow) = time.milliseconds.subtractingReportingOverflow(duration.saturatedMilliseconds)
+        return Timestamp(milliseconds: overflow ? (duration < .zero ? .max : .min) : difference)
     }
 }
 
@@ -121,8 +123,13 @@ extension Timestamp: Codable {
 }
 
 extension Duration {
-    fileprivate var signedMilliseconds: Int64 {
-        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
+    /// As many as an integer holds.
+    var saturatedMilliseconds: Int64 {
+        let (milliseconds, overflow) = components.seconds.multipliedReportingOverflow(by: 1000)
+        if overflow { return components.seconds < 0 ? .min : .max }
+        let rest = components.attoseconds / 1_000_000_000_000_000
+        let (sum, isTooLarge) = milliseconds.addingReportingOverflow(rest)
+        return isTooLarge ? (rest < 0 ? .min : .max) : sum
     }
 }
 

@@ -42,11 +42,14 @@ final class FieldNames: Sendable {
 
     private let database: Database
     private let keyspace: Keyspace
+    /// New names are only for whoever has this list: nothing is written.
+    private let isTrial: Bool
     private let table = Monitor(FieldNameTable())
 
-    init(database: Database, keyspace: Keyspace) throws {
+    init(database: Database, keyspace: Keyspace, isTrial: Bool = false) throws {
         self.database = database
         self.keyspace = keyspace
+        self.isTrial = isTrial
         let stored = try keyspace.get(Self.key) ?? []
         let table = try Self.decode(stored, keyspace)
         self.table.withLock { $0 = table }
@@ -58,6 +61,12 @@ final class FieldNames: Sendable {
     func register(_ name: String) throws -> UInt32 {
         if let id = table.withLock({ $0.id(of: name) }) { return id }
         guard (1...Self.longestName).contains(name.utf8.count) else { return 0 }
+        if isTrial {
+            return table.withLock { table in
+                if table.names.count <= Self.countLimit { table.append(name) }
+                return table.id(of: name) ?? 0
+            }
+        }
         let keyspace = keyspace
         // Relaxed is enough: what survives a crash is a beginning of the commit order, and the records come later.
         let updated = try database.transaction(durability: .relaxed) { transaction -> FieldNameTable? in

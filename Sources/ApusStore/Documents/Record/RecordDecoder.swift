@@ -11,6 +11,9 @@ final class RecordDecoder {
     private let names: [String]
     /// Where the field begins that will probably be asked for next.
     private var hint = 0
+    private var nesting = 0
+    /// Types inside single values (an enumeration, an optional) are decoded inside each other too.
+    private static let nestingLimit = 4 * RecordFormat.nestingLimit
 
     private init(_ bytes: UnsafeRawBufferPointer, names: [String]) {
         self.bytes = bytes
@@ -113,6 +116,10 @@ final class RecordDecoder {
             return try JSONValue(try value(at: position), names: table, nesting: 0) as! Value
         }
         let end = try skip(position)
+        // No record that was written nests deeper, and no damaged one may exhaust the stack.
+        guard nesting < Self.nestingLimit else { throw RecordDamage("the record nests too deeply") }
+        nesting += 1
+        defer { nesting -= 1 }
         let result = try Value(from: RecordDecoding(state: self, place: .value(position)))
         hint = end
         return result

@@ -24,7 +24,7 @@ final class RecordEncoder {
     private var table: FieldNameTable
 
     private var base: UnsafeMutableRawPointer
-    private var capacity: Int
+    private(set) var capacity: Int
     private(set) var count = 0
 
     private let frames: UnsafeMutablePointer<Frame>

@@ -38,6 +38,12 @@ extension Document {
 /// A type of one's own has to encode (`Codable`) as the same single value.
 public protocol DocumentKey: Codable, Hashable, Sendable {
     var documentKeyValue: JSONValue { get }
+    /// The key with an identifier that the store has made, for types whose keys it makes; nil for others.
+    init?(assigned id: DocumentID)
+}
+
+extension DocumentKey {
+    public init?(assigned id: DocumentID) { return nil }
 }
 
 extension String: DocumentKey {
@@ -46,6 +52,7 @@ extension String: DocumentKey {
 
 extension DocumentID: DocumentKey {
     public var documentKeyValue: JSONValue { .id(self) }
+    public init?(assigned id: DocumentID) { self = id }
 }
 
 extension DocumentKey where Self: FixedWidthInteger {
@@ -60,6 +67,10 @@ extension UInt32: DocumentKey {}
 
 extension DocumentKey where Self: RawRepresentable, RawValue: DocumentKey {
     public var documentKeyValue: JSONValue { rawValue.documentKeyValue }
+}
+
+extension DocumentKey where Self: RawRepresentable, RawValue == DocumentID {
+    public init?(assigned id: DocumentID) { self.init(rawValue: id) }
 }
 
 /// One field of an index and its direction.
@@ -175,8 +186,7 @@ public struct Schema<Root>: Sendable {
     /// Documents disappear this long after they were written last, and their index entries with them.
     public func expires(after duration: Duration) -> Schema {
         changing { schema in
-            let milliseconds = duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
-            schema.definition.timeToLive = UInt64(max(1, milliseconds))
+            schema.definition.timeToLive = UInt64(max(1, duration.saturatedMilliseconds))
         }
     }
 

@@ -93,6 +93,45 @@ struct SchemaDefinition: Sendable, Hashable {
     }
 }
 
+// MARK: - Settled
+
+extension SchemaDefinition {
+    /// Brings the constants of conditions to the kinds of their fields, as those of queries are and the values of
+    /// documents, and makes sure that conditions are what the catalogue will say.
+    mutating func settle() throws(StoreError) {
+        let unsettled = self
+        func settled(_ condition: Expression) throws(StoreError) -> Expression {
+            let text = "\(condition)"
+            let converted = try condition.mapConstants { (path, value) throws(StoreError) in
+                value.converted(to: unsettled.kind(of: path)) ?? value
+            }
+            guard let parsed = try? QueryParser.condition("\(converted)"), parsed == converted else {
+                throw StoreError(
+                    .invalidArgument, "a condition of a schema compares with single values other than NaN, and nests at "
+                        + "most \(QueryParser.nestingLimit) levels deep, unlike \(text.prefix(200))")
+            }
+            return parsed
+        }
+        for index in indexes.indices { indexes[index].condition = try settled(indexes[index].condition) }
+        for index in checks.indices { checks[index].condition = try settled(checks[index].condition) }
+        for path in paths where path.names.contains(where: \.isEmpty) || FieldPath(path.description) != path {
+            throw StoreError(.invalidArgument, "a field has a name, without dots", field: path.description)
+        }
+    }
+
+    /// Every field that the schema names.
+    var paths: Set<FieldPath> {
+        var paths = checks.reduce(into: Set([key])) { $0.formUnion($1.condition.paths) }
+        for index in allIndexes {
+            paths.formUnion(index.components.map(\.path))
+            paths.formUnion(index.condition.paths)
+        }
+        paths.formUnion(references.map(\.path))
+        if let path = expiryPath { paths.insert(path) }
+        return paths
+    }
+}
+
 // MARK: - In the catalogue
 
 extension SchemaDefinition {

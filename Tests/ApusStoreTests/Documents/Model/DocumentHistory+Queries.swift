@@ -24,8 +24,8 @@ extension DocumentHistory {
             return random.chance(50)
                 ? .among(path, (0..<random.below(4)).map { _ in constant(path) })
                 : .text("name", random.pick(TextMatch.allCases), random.pick(["name", "name 1", "1", ""]))
-        case 7..<11: return .conjunction(condition(depth + 1), condition(depth + 1))
-        case 11, 12: return .disjunction(condition(depth + 1), condition(depth + 1))
+        case 7..<11: return .conjunction([condition(depth + 1), condition(depth + 1)])
+        case 11, 12: return .disjunction([condition(depth + 1), condition(depth + 1)])
         default: return .not(condition(depth + 1))
         }
     }
