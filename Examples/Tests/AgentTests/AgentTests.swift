@@ -51,13 +51,13 @@ import Testing
         #expect(try indexer.index(tree) { read.append($0) } == IndexReport(unchanged: 5))
         #expect(read.isEmpty)
 
-        let before = try #require(storage.files.query().filter(\.path == "Sources/Lamp.swift").first())
+        let before = try #require(try storage.files.query().filter(\.path == "Sources/Lamp.swift").first())
         try project.write("Sources/Lamp.swift", "/// A lamp that burns gas, and a very bright one.\nstruct Lamp {}\n")
         try project.remove("include/wave.h")
         let second = try indexer.index(tree) { read.append($0) }
         #expect(second == IndexReport(changed: 1, unchanged: 3, removed: 1, snippets: 1), "\(second)")
         #expect(read == ["Sources/Lamp.swift"])
-        let after = try #require(storage.files.query().filter(\.path == "Sources/Lamp.swift").first())
+        let after = try #require(try storage.files.query().filter(\.path == "Sources/Lamp.swift").first())
         #expect(after.id == before.id && after.content != before.content)
         #expect(try storage.changes.query().filter(\.file == after.id).sorted(by: \.time).all().map(\.kind).count == 2)
         // Of what is gone nothing is left: no snippet, no vector, no reference to its content.
@@ -112,7 +112,7 @@ import Testing
         #expect(try storage.patterns.get(by: \.name, "answer from indexed sources")?.successes == 1)
         #expect(try storage.relevance.query().first()?.isRelevant == true)
         // Eight messages quote the whole of a small file: one content, which the file has too.
-        let attachment = try #require(storage.attachments.query().first())
+        let attachment = try #require(try storage.attachments.query().first())
         #expect(try storage.blobs.stat(attachment.content)?.references == 9)
         #expect(try storage.deleteConversation(conversation))
         #expect(try storage.messages.query().isEmpty() && storage.toolCalls.query().isEmpty())

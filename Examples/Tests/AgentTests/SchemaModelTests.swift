@@ -1,5 +1,6 @@
 // The agent's schema against SQLite's: the same random operations, printed seeds.
 
+import ApusStore
 import Testing
 
 @testable import agent
