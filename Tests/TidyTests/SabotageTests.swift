@@ -17,7 +17,7 @@ import Testing
         || (try? git(["--version"]).isSuccess) == true
 
     @Test func thereAreManyAndEachHasANumberOfItsOwn() {
-        #expect(Self.patches.count >= 98)
+        #expect(Self.patches.count >= 100)
         let numbers = Self.patches.compactMap { patch in
             Int(patch.path.dropFirst(Self.folder.count + 1).prefix { $0.isNumber })
         }
