@@ -22,7 +22,7 @@ struct Tuning: Sendable {
     var debtSlowdown: UInt64 = 8 << 30
     var debtStop: UInt64 = 64 << 30
     /// Preallocated size of a log segment.
-    var logSegmentByteCount: UInt64 = 64 << 20
+    var logSegmentByteCount: UInt64
     /// Log bytes kept for unflushed entries before the oldest memtable is flushed to let go of them.
     var logByteCount: UInt64
     /// Manifest size at which it is written anew.
@@ -45,6 +45,8 @@ struct Tuning: Sendable {
     init(memoryBudget: Int) {
         self.memoryBudget = memoryBudget
         writeBufferByteCount = Swift.min(Swift.max(memoryBudget * 3 / 16, 128 << 10), 256 << 20)
+        // Who has little memory has little to write, and no use for files that are mostly room.
+        logSegmentByteCount = UInt64(Swift.min(Swift.max(memoryBudget / 4, 1 << 20), 64 << 20))
         logByteCount = UInt64(Swift.max(writeBufferByteCount * 4, 64 << 20))
     }
 
