@@ -1,5 +1,7 @@
 // Versions of a source tree, one after the other, beside the programs that people back such trees up with. The versions
-// are the folders in the one that APUS_TREES names, in the order of their names; see README.md.
+// are the folders in the one that APUS_TREES names, in the order of their names, made from the tags of a repository by
+//
+//   git archive <tag> | tar x -C <folder>/<number>-<tag>
 
 import Apus
 import ApusStore

@@ -186,7 +186,8 @@ extension BlobCollection {
         var expected: UInt64?
         try reader.scan(first, in: index) { key, value in
             guard var offset = key.withBytes({ BlobIndexKey.number(in: $0, at: 9) }),
-                offset <= BlobRecord.largestContent, let entries = value.withBytes({ BlobPage.decode($0) }), expected == nil || expected == offset
+                offset <= BlobRecord.largestContent, let entries = value.withBytes({ BlobPage.decode($0) }),
+                expected == nil || expected == offset
             else { throw damaged(id, "a page of its list is damaged or missing") }
             for entry in entries {
                 if offset >= range.upperBound { return .stop }
@@ -208,12 +209,9 @@ extension BlobCollection {
         let upper = Int(min(range.upperBound, offset + UInt64(entry.byteCount)) - offset)
         let isSound = try reader.withValue(for: entry.address, in: content) { stored in
             try stored.withBytes { stored in
-                var byteCount = 0
-                let isDecoded = try ContentCodec.withContent(of: stored, limit: entry.byteCount, scratch: &scratch) {
-                    byteCount = $0.count
-                    if byteCount == entry.byteCount { try body(UnsafeRawBufferPointer(rebasing: $0[lower..<upper])) }
+                try ContentCodec.withChunk(stored, byteCount: entry.byteCount, scratch: &scratch) {
+                    try body(UnsafeRawBufferPointer(rebasing: $0[lower..<upper]))
                 }
-                return isDecoded && byteCount == entry.byteCount
             }
         }
         guard let isSound else { throw damaged(id, "chunk \(entry.address) is missing") }

@@ -165,15 +165,14 @@ enum BlobPage {
         var chunks: [ChunkEntry] = []
         chunks.reserveCapacity(count)
         for _ in 0..<count {
-            guard let address = reader.bytes(ChunkAddress.byteCount),
+            guard let address = reader.slice(ChunkAddress.byteCount).flatMap({ ChunkAddress($0) }),
                 let byteCount = reader.varint().flatMap({ Int(exactly: $0) }),
                 let storedByteCount = reader.varint().flatMap({ Int(exactly: $0) }),
                 (1...largestChunk).contains(byteCount), storedByteCount <= largestStoredChunk
             else { return nil }
             chunks.append(
                 ChunkEntry(
-                    address: address.withUnsafeBytes { ChunkAddress($0)! }, byteCount: byteCount,
-                    storedByteCount: storedByteCount))
+                    address: address, byteCount: byteCount, storedByteCount: storedByteCount))
         }
         return reader.isAtEnd ? chunks : nil
     }

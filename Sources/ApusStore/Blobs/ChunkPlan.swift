@@ -43,7 +43,7 @@ struct ChunkPlan {
                     let found = try transaction.withValue(for: entry.address, in: collection.content) { stored in
                         stored.withBytes { stored -> Int? in
                             var isEqual = false
-                            _ = ContentCodec.withContent(of: stored, limit: bytes.count, scratch: &scratch) {
+                            _ = ContentCodec.withChunk(stored, byteCount: bytes.count, scratch: &scratch) {
                                 isEqual = equalBytes($0, bytes)
                             }
                             return isEqual ? stored.count : nil
@@ -74,12 +74,17 @@ struct ChunkPlan {
         var storedBytes = 0
         for (index, range) in fresh {
             let bytes = UnsafeRawBufferPointer(rebasing: content[range])
-            trial.encode(bytes, into: &stored)
             let address = entries[index].address
-            transaction.put(address, stored, in: collection.content)
-            storedByteCounts[address] = stored.count
+            let isCompressed = trial.compress(bytes, into: &stored)
+            if isCompressed {
+                transaction.put(address, stored, in: collection.content)
+            } else {
+                transaction.put(address, bytes, in: collection.content)
+            }
+            let storedByteCount = isCompressed ? stored.count : bytes.count
+            storedByteCounts[address] = storedByteCount
             pieceBytes += bytes.count
-            storedBytes += stored.count
+            storedBytes += storedByteCount
         }
         var uses: [ChunkAddress: Int64] = [:]
         for index in entries.indices {
@@ -118,10 +123,16 @@ struct ChunkPlan {
 }
 
 extension CompressionTrial {
+    /// Replaces `output` by the compressed form of `content`; false if it has none that is worth it.
+    mutating func compress(_ content: UnsafeRawBufferPointer, into output: inout [UInt8]) -> Bool {
+        guard isWorthTrying(content) else { return false }
+        let isCompressed = ContentCodec.compress(content, into: &output)
+        note(isCompressed: isCompressed)
+        return isCompressed
+    }
+
     /// Replaces `output` by the stored form of `content`, compressed if that is worth it.
     mutating func encode(_ content: UnsafeRawBufferPointer, into output: inout [UInt8]) {
-        let isTried = isWorthTrying(content)
-        ContentCodec.encode(content, into: &output, trying: isTried)
-        if isTried { note(isCompressed: output[0] == ContentCodec.zstd.rawValue) }
+        if !compress(content, into: &output) { ContentCodec.encode(content, into: &output, trying: false) }
     }
 }

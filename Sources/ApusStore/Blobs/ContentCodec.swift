@@ -2,6 +2,9 @@
 // itself compresses nothing, so no byte is compressed twice, and log and memtables get the smaller form too.
 //
 //   codec: u8 (0 as it is, 1 zstd) │ byte count: varint │ bytes                                  — FORMAT.md §8.2
+//
+// A chunk that is kept as it is has no such header: who reads it knows its size from its list, and has the same number of
+// bytes before them, which a compressed one never is.
 
 import Apus
 import ApusIO
@@ -17,34 +20,32 @@ enum ContentCodec: UInt8 {
 
     /// Replaces `output` by the stored form of `content`.
     static func encode(_ content: UnsafeRawBufferPointer, into output: inout [UInt8], trying isWorthTrying: Bool) {
+        if isWorthTrying && compress(content, into: &output) { return }
         output.removeAll(keepingCapacity: true)
-        output.append(ContentCodec.zstd.rawValue)
+        output.append(ContentCodec.none.rawValue)
         output.appendVarint(UInt64(content.count))
-        let headerByteCount = output.count
-        if isWorthTrying, content.count > leastGain,
-            let compressed = compress(content, into: &output, limit: content.count - content.count / leastGain)
-        {
-            output.removeLast(output.count - headerByteCount - compressed)
-            return
-        }
-        output.removeLast(output.count - headerByteCount)
-        output[0] = ContentCodec.none.rawValue
         output.append(contentsOf: content)
     }
 
-    /// Appends up to `limit` bytes; nil if that is not enough.
-    private static func compress(
-        _ content: UnsafeRawBufferPointer, into output: inout [UInt8], limit: Int
-    ) -> Int? {
+    /// Replaces `output` by the compressed form of `content`; false, and anything in `output`, if that would not be smaller
+    /// than the content by one part in `leastGain`.
+    static func compress(_ content: UnsafeRawBufferPointer, into output: inout [UInt8]) -> Bool {
+        output.removeAll(keepingCapacity: true)
+        output.append(ContentCodec.zstd.rawValue)
+        output.appendVarint(UInt64(content.count))
         let start = output.count
-        return ZstdContexts.shared.withCompression { context -> Int? in
-            guard let context else { return nil }
+        let limit = content.count - content.count / leastGain - start
+        guard content.count > leastGain, limit > 0 else { return false }
+        return ZstdContexts.shared.withCompression { context in
+            guard let context else { return false }
             output.append(contentsOf: repeatElement(0, count: limit))
             let count = output.withUnsafeMutableBytes {
                 ZSTD_compressCCtx(
                     context, $0.baseAddress! + start, limit, content.baseAddress, content.count, compressionLevel)
             }
-            return ZSTD_isError(count) == 0 ? count : nil
+            guard ZSTD_isError(count) == 0 else { return false }
+            output.removeLast(limit - count)
+            return true
         }
     }
 
@@ -71,23 +72,23 @@ enum ContentCodec: UInt8 {
         }
     }
 
-    /// Calls `body` with the content: where it lies, or decompressed into `scratch`. False if the stored form is damaged
-    /// or stands for more than `limit` bytes.
-    static func withContent(
-        of stored: UnsafeRawBufferPointer, limit: Int, scratch: inout [UInt8],
+    /// Calls `body` with the content of a chunk: where it lies, or decompressed into `scratch`. False if the chunk is damaged.
+    static func withChunk(
+        _ stored: UnsafeRawBufferPointer, byteCount: Int, scratch: inout [UInt8],
         _ body: (UnsafeRawBufferPointer) throws -> Void
     ) rethrows -> Bool {
-        guard let header = header(of: stored, limit: limit) else { return false }
-        if header.codec == .none {
-            try body(UnsafeRawBufferPointer(rebasing: stored[header.offset...]))
+        if stored.count == byteCount {
+            try body(stored)
             return true
         }
-        if scratch.count < header.byteCount { scratch = [UInt8](repeating: 0, count: header.byteCount) }
+        guard let header = header(of: stored, limit: byteCount), header.codec == .zstd, header.byteCount == byteCount
+        else { return false }
+        if scratch.count < byteCount { scratch = [UInt8](repeating: 0, count: byteCount) }
         let isWhole = scratch.withUnsafeMutableBytes {
-            decode(stored, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<header.byteCount]))
+            decode(stored, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<byteCount]))
         }
         guard isWhole else { return false }
-        try scratch.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<header.byteCount])) }
+        try scratch.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<byteCount])) }
         return true
     }
 
@@ -112,7 +113,9 @@ struct CompressionTrial: Sendable {
     private var skipped = 0
     private var skipping = 0
     private static let largestSkip = 32
-    private static let sampleByteCount = 4096
+    /// A sample is a few stretches from one end of the piece to the other.
+    private static let stretchCount = 4
+    private static let stretchByteCount = 384
     /// Pieces smaller than this are simply tried.
     private static let smallByteCount = 2048
 
@@ -131,17 +134,18 @@ struct CompressionTrial: Sendable {
         skipping = isCompressed ? 0 : min(max(1, 2 * skipping), Self.largestSkip)
     }
 
-    /// Whether the bytes of a sample from the middle are so unevenly distributed that an entropy code alone would gain:
-    /// their collision probability, which is 1/256 for random bytes, is more than a quarter above that.
+    /// Whether a sample of the bytes is so unevenly distributed that an entropy code alone would gain: its collision
+    /// probability, which is 1/256 for random bytes, is more than a quarter above that.
     private static func isUneven(_ content: UnsafeRawBufferPointer) -> Bool {
-        let count = min(content.count, sampleByteCount)
-        let start = (content.count - count) / 2
-        return withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 256) { histogram in
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 256) { histogram in
             histogram.initialize(repeating: 0)
-            for index in start..<start + count { histogram[Int(content[index])] &+= 1 }
+            for stretch in 0..<stretchCount {
+                let start = (content.count - stretchByteCount) / (stretchCount - 1) * stretch
+                for index in start..<start + stretchByteCount { histogram[Int(content[index])] &+= 1 }
+            }
             let collisions = histogram.reduce(0) { $0 + UInt64($1) * UInt64($1 &- ($1 > 0 ? 1 : 0)) }
-            let expected = UInt64(count) * UInt64(count - 1) / 256
-            return collisions * 4 > expected * 5
+            let count = UInt64(stretchCount * stretchByteCount)
+            return collisions * 4 > count * (count - 1) / 256 * 5
         }
     }
 }

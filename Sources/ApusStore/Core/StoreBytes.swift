@@ -72,7 +72,12 @@ struct StoreByteReader {
     }
 
     mutating func bytes(_ count: Int) -> [UInt8]? {
-        advance(count).map { [UInt8](bytes[$0..<$0 + count]) }
+        slice(count).map { [UInt8]($0) }
+    }
+
+    /// The bytes where they lie.
+    mutating func slice(_ count: Int) -> UnsafeRawBufferPointer? {
+        advance(count).map { UnsafeRawBufferPointer(rebasing: bytes[$0..<$0 + count]) }
     }
 
     mutating func lengthPrefixed() -> [UInt8]? {

@@ -189,7 +189,7 @@ public final class SessionCollection: StoreCollection, Sendable {
 
     /// When the session was last touched; nil if it has expired, or never was.
     func activity(of id: SessionID, in reader: some StoreReader) throws -> UInt64? {
-        let found = try reader.withValue(for: SessionKey.activity(id), in: entries) { value -> UInt64? in
+        let found = try reader.withValue(for: SessionKey.shortActivity(id), in: entries) { value -> UInt64? in
             value.withBytes { bytes in
                 var reader = StoreByteReader(bytes)
                 let time = reader.littleEndian(UInt64.self)
@@ -202,7 +202,7 @@ public final class SessionCollection: StoreCollection, Sendable {
     }
 
     func record(of id: SessionID, in reader: some StoreReader) throws -> SessionRecord? {
-        try reader.withValue(for: SessionKey.record(id), in: entries) { value in
+        try reader.withValue(for: SessionKey.shortRecord(id), in: entries) { value in
             guard let record = value.withBytes({ SessionRecord($0) }) else {
                 throw damaged(id, "its record is damaged")
             }
@@ -250,13 +250,12 @@ public final class SessionCollection: StoreCollection, Sendable {
             }
         }
         try store.database.write(durability) { batch in
-            var value: [UInt8] = []
-            value.appendLittleEndian(now)
-            batch.put(SessionKey.activity(id), value, in: entries, expiry: .orNever(expires))
+            batch.put(
+                SessionKey.shortActivity(id), SmallBytes(littleEndian: now), in: entries, expiry: .orNever(expires))
             // Even where it is there already: another touch may be about to take it away.
-            batch.put(SessionKey.recency(now, id), [UInt8](), in: entries, expiry: .orNever(expires))
+            batch.put(SessionKey.shortRecency(now, id), SmallBytes(), in: entries, expiry: .orNever(expires))
             if SessionKey.period(of: now) != SessionKey.period(of: lastActive) {
-                batch.delete(SessionKey.recency(lastActive, id), in: entries)
+                batch.delete(SessionKey.shortRecency(lastActive, id), in: entries)
             }
         }
         return now

@@ -32,6 +32,13 @@ enum SessionKey {
     static func activity(_ id: SessionID) -> [UInt8] { key(SessionTag.activity, id) }
     static func cache(_ id: SessionID) -> [UInt8] { key(SessionTag.cache, id) }
 
+    // The same for what is read and written with every request.
+    static func shortRecord(_ id: SessionID) -> SmallBytes { SmallBytes(tag: SessionTag.record, id.high, id.low) }
+    static func shortActivity(_ id: SessionID) -> SmallBytes { SmallBytes(tag: SessionTag.activity, id.high, id.low) }
+    static func shortRecency(_ time: UInt64, _ id: SessionID) -> SmallBytes {
+        SmallBytes(tag: SessionTag.recency, ~period(of: time), id.high, id.low)
+    }
+
     static func users(_ user: String) -> [UInt8] { [SessionTag.user] + KeyCoder.encode(.string(user)) }
 
     static func user(_ user: String, _ id: SessionID) -> [UInt8] { appending(id, to: users(user)) }
@@ -110,7 +117,8 @@ struct SessionRecord: Sendable, Equatable {
         var reader = StoreByteReader(bytes)
         guard reader.byte() == Self.version, let created = reader.littleEndian(UInt64.self),
             let idle = reader.littleEndian(UInt64.self), let end = reader.littleEndian(UInt64.self),
-            let keptUntil = reader.littleEndian(UInt64.self), let user = reader.lengthPrefixed(),
+            let keptUntil = reader.littleEndian(UInt64.self),
+            let user = reader.varint().flatMap({ Int(exactly: $0) }).flatMap({ reader.slice($0) }),
             let data = reader.bytes(reader.remainingByteCount)
         else { return nil }
         self.created = created

@@ -115,12 +115,31 @@ import Testing
         var foreign = stored
         foreign[0] = 2
         #expect(content(of: foreign, count: 3000) == nil)
-        var scratch: [UInt8] = []
-        var called = false
-        let isSound = stored.withUnsafeBytes {
-            ContentCodec.withContent(of: $0, limit: 2999, scratch: &scratch) { _ in called = true }
+    }
+
+    @Test(arguments: [1, 40, 64, 3000, 70_000])
+    func chunksComeBack(count: Int) {
+        var random = TestRandom(seed: UInt64(count))
+        for bytes in [random.bytes(count), random.text(count), [UInt8](repeating: 7, count: count)] {
+            var compressed: [UInt8] = [9]
+            let isCompressed = bytes.withUnsafeBytes { ContentCodec.compress($0, into: &compressed) }
+            // What is as long as the content is the content.
+            if isCompressed { #expect(compressed.count < count) }
+            let stored = isCompressed ? compressed : bytes
+            #expect(chunk(stored, count: count) == bytes)
+            #expect(chunk(stored, count: count - 1) == nil)
+            #expect(chunk(stored, count: count + 1) == nil)
+            #expect(chunk(Array(stored.dropLast()), count: count) == nil)
         }
-        #expect(!isSound && !called && scratch.isEmpty)
+    }
+
+    private func chunk(_ stored: [UInt8], count: Int) -> [UInt8]? {
+        var scratch: [UInt8] = []
+        var content: [UInt8]?
+        let isSound = stored.withUnsafeBytes { stored in
+            ContentCodec.withChunk(stored, byteCount: count, scratch: &scratch) { content = [UInt8]($0) }
+        }
+        return isSound ? content : nil
     }
 
     @Test func attemptsAtCompressionAreFewWhereTheyFail() {

@@ -125,7 +125,9 @@ final class StoreHistory {
                 underWay = after
                 if isGivenUp { throw Refusal() }
             }
-            guard attempts == expected, ends == (1, attempts) else { throw HistoryFailure("the ends of \(attempts) attempts: \(ends)") }
+            guard attempts == expected, ends == (1, attempts) else {
+                throw HistoryFailure("the ends of \(attempts) attempts: \(ends)")
+            }
             note(after: after, durability)
         } catch is Refusal {
             underWay = nil
@@ -257,6 +259,7 @@ final class StoreHistory {
         try compare(model, in: snapshot, when)
         let report = try store.verify()
         guard report.isSound else {
+            if machine.disk.isStopped { throw Refusal() }
             throw HistoryFailure(
                 "\(when): \(report.problems.map(\.description).joined(separator: "\n")) \(report.database.problems)")
         }

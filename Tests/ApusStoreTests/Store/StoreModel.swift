@@ -94,7 +94,9 @@ struct StoreCollections {
         for letter in model.letters.values {
             let key = "\(letter.id)"
             keys.insert(Array(key.utf8))
-            guard let stored = try vectors.get(key, in: snapshot) else { throw HistoryFailure("\(letter) has no vector") }
+            guard let stored = try vectors.get(key, in: snapshot) else {
+                throw HistoryFailure("\(letter) has no vector")
+            }
             guard stored.vector == StoreModel.vector(of: letter), stored.metadata == StoreModel.metadata(of: letter)
             else { throw HistoryFailure("\(letter) has another vector: \(stored)") }
         }
@@ -117,7 +119,9 @@ struct StoreCollections {
         let expected = try references.reduce(0) { sum, reference in
             try sum + Int(blobs.stat(BlobID(hexadecimal: reference.key)!, in: snapshot)!.byteCount) * reference.value
         }
-        guard referenced == expected else { throw HistoryFailure("\(referenced) bytes are referenced, not \(expected)") }
+        guard referenced == expected else {
+            throw HistoryFailure("\(referenced) bytes are referenced, not \(expected)")
+        }
         for thread in model.threads.values {
             let own = model.letters.values.filter { $0.thread == thread.id }.sorted { $0.number < $1.number }
             let found = try letters.query(in: snapshot).filter(\.thread == thread.id).sorted(by: \.number).all()
