@@ -92,7 +92,8 @@ extension DocumentCollection {
         guard isMigrationPending, !write.isMigration, !write.keepsSchemaVersion else { return }
         throw error(
             .definitionMismatch,
-            "has documents to be migrated to version \(schema.version): open it with the schema that has the migrations")
+            "has documents to be migrated to version \(schema.version): open it with the schema that has the migrations"
+        )
     }
 
     /// Gives the document a new key if it asks for one.
@@ -160,7 +161,8 @@ extension DocumentCollection {
             let keys = try collection.referrers(to: [UInt8](key), by: reference, limit: 2, in: transaction)
             if keys.allSatisfy({ collection === self && $0.elementsEqual(key) }) { continue }
             throw error(
-                .constraintViolated, "the document cannot expire earlier while documents of \(collection.name) refer to it",
+                .constraintViolated,
+                "the document cannot expire earlier while documents of \(collection.name) refer to it",
                 key: Self.shown(key))
         }
     }
@@ -196,7 +198,8 @@ extension DocumentCollection {
             let targetKey = Self.shown(target.dropFirst(Self.documentPrefix.count))
             guard let expiry else {
                 throw error(
-                    .constraintViolated, "refers to \(targetKey) of \(reference.definition.target), which does not exist",
+                    .constraintViolated,
+                    "refers to \(targetKey) of \(reference.definition.target), which does not exist",
                     field: reference.definition.path.description, key: Self.shown(key))
             }
             if expiry != 0, view.header.expiry == 0 || view.header.expiry > expiry {
@@ -228,7 +231,7 @@ extension DocumentCollection {
                 try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
             }
         }
-        try scratch.new.forEach { entry, entryKey in
+        try scratch.new.visit { entry, entryKey in
             guard entry.isUnique else { return }
             // What the document had already it need not ask for.
             if indexes[entry.index].isReady, scratch.old.contains(entryKey, of: entry.index) { return }
@@ -256,11 +259,11 @@ extension DocumentCollection {
     ) {
         let hasOld = !scratch.old.list.isEmpty
         if hasOld {
-            scratch.old.forEach { entry, entryKey in
+            scratch.old.visit { entry, entryKey in
                 if !scratch.new.contains(entryKey, of: entry.index) { transaction.delete(entryKey, in: keyspace) }
             }
         }
-        scratch.new.forEach { entry, entryKey in
+        scratch.new.visit { entry, entryKey in
             let index = scratch.indexes[entry.index]
             // What stays as it is need not be written, unless the entry holds more than its key, or the index is being
             // built and may not have it yet.
@@ -282,7 +285,8 @@ extension DocumentCollection {
     ) throws {
         guard let other = try owner(of: entry, besides: key, in: transaction) else { return }
         throw error(
-            .constraintViolated, "the document \(Self.shown(other)) has the same values in the index "
+            .constraintViolated,
+            "the document \(Self.shown(other)) has the same values in the index "
                 + "\"\(index.definition.name)\"", field: index.definition.components[0].path.description,
             key: Self.shown(key))
     }
@@ -309,7 +313,7 @@ extension DocumentCollection {
                 try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
             }
             try dropForeign(&scratch.old, indexes, key, in: transaction)
-            scratch.old.forEach { _, entryKey in transaction.delete(entryKey, in: keyspace) }
+            scratch.old.visit { _, entryKey in transaction.delete(entryKey, in: keyspace) }
         }
     }
 }

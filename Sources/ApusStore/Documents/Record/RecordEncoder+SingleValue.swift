@@ -95,7 +95,6 @@ struct RecordSingleValue: SingleValueEncodingContainer {
         state.write(value)
     }
 
-
     func encode<Value: Encodable>(_ value: Value) throws {
         if encoding.depth < 0 { return try value.encode(to: encoding) }
         try begin()

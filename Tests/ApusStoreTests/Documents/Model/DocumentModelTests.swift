@@ -21,7 +21,7 @@ struct DocumentModelTests {
     private static func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
     private static let groupCount = 10
-    private static let historiesInGroup = Int(number("APUS_HISTORIES") ?? 200) / groupCount
+    private static let historiesInGroup = Int(number("APUS_HISTORIES") ?? 60) / groupCount
     private static let tally = Monitor((histories: 0, crashes: 0, groupsLeft: groupCount))
 
     @Test("random histories agree with the model", arguments: 0..<groupCount)
