@@ -17,7 +17,8 @@ import Testing
         for text in [
             String(repeating: "a == 1 or ", count: 200_000) + "a == 2", String(repeating: "(", count: 100_000),
             String(repeating: "not ", count: 100_000) + "a == 1", "a == \"" + String(repeating: "x", count: 2 << 20),
-            "a == " + String(repeating: "9", count: 10_000), "a == \"", "a == \"\\", "a == '", "a == `", "a == -", "count count",
+            "a == " + String(repeating: "9", count: 10_000), "a == \"", "a == \"\\", "a == '", "a == `", "a == -",
+            "count count",
             "count distinct a", "a in [1, 2", "a == \"\\u12\"", "a == 1e999", "limit 99999999999999999999", "limit -1",
         ] {
             #expect(storeError { try things.query(text).count() }?.kind == .invalidQuery, "\(text.prefix(40))")
