@@ -10,14 +10,15 @@ import Testing
         let fixture = try DocumentFixture()
         let things = try fixture.store.documents(named: "things", schema: Schema<JSONValue>().index("a"))
         try things.insert(["id": 1, "a": 7])
-        let alternatives = (0..<20_000).map { "a == \($0)" }.joined(separator: " or ")
+        let alternatives = (0..<4_000).map { "a == \($0)" }.joined(separator: " or ")
         #expect(try things.query(alternatives).count() == 1)
-        let conjunction = (0..<20_000).map { "a != \($0 + 100)" }.joined(separator: " and ")
+        let conjunction = (0..<4_000).map { "a != \($0 + 100)" }.joined(separator: " and ")
         #expect(try things.query(conjunction).count() == 1)
         for text in [
             String(repeating: "a == 1 or ", count: 200_000) + "a == 2", String(repeating: "(", count: 100_000),
             String(repeating: "not ", count: 100_000) + "a == 1", "a == \"" + String(repeating: "x", count: 2 << 20),
-            "a == " + String(repeating: "9", count: 10_000), "a == \"", "a == \"\\", "a == '", "a == `", "a == -", "count count",
+            "a == " + String(repeating: "9", count: 10_000), "a == \"", "a == \"\\", "a == '", "a == `", "a == -",
+            "count count",
             "count distinct a", "a in [1, 2", "a == \"\\u12\"", "a == 1e999", "limit 99999999999999999999", "limit -1",
         ] {
             #expect(storeError { try things.query(text).count() }?.kind == .invalidQuery, "\(text.prefix(40))")

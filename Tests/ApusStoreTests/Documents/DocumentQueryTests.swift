@@ -17,7 +17,8 @@ import Testing
                 try messages.insert(
                     Message(
                         talk: ids[number % 4], role: roles[number % 3], time: Timestamp(milliseconds: Int64(number)),
-                        text: "text \(number)", tags: number % 10 == 0 ? ["ten", "even"] : number % 2 == 0 ? ["even"] : [],
+                        text: "text \(number)",
+                        tags: number % 10 == 0 ? ["ten", "even"] : number % 2 == 0 ? ["even"] : [],
                         score: number % 5 == 0 ? nil : Double(number) / 200), in: transaction)
             }
         }
@@ -98,7 +99,8 @@ import Testing
         let id = all[17].id
         #expect(try messages.query().filter(\.id == id).explain().scanned == 1)
         #expect(try messages.query().filter(\.id == id && \.role == .user).explain().index == nil)
-        #expect(try messages.query().filter(\.id > id).sorted(by: \.id).limit(3).all().map(\.id) == all[18..<21].map(\.id))
+        #expect(
+            try messages.query().filter(\.id > id).sorted(by: \.id).limit(3).all().map(\.id) == all[18..<21].map(\.id))
         #expect(try messages.query().filter(\.id <= id).sorted(by: \.id, .descending).keys().count == 18)
     }
 
@@ -125,13 +127,22 @@ import Testing
         let json = try fixture.store.documents(named: "Message")
         // A field that the schema declares takes text for an identifier.
         #expect(try json.query("talk == \"\(talks[1])\" count").answer() == .count(50))
-        #expect(try json.query("distinct role limit 2").answer() == .groups([
-            DocumentGroup(keys: ["assistant"], values: []), DocumentGroup(keys: ["tool"], values: []),
-        ]))
-        #expect(try json.query("group by role: count, max(score) limit 1").answer() == .groups([
-            DocumentGroup(keys: ["assistant"], values: [67, try messages.query().filter(\.role == .assistant)
-                .aggregate(.max(\.score))])
-        ]))
+        #expect(
+            try json.query("distinct role limit 2").answer()
+                == .groups([
+                    DocumentGroup(keys: ["assistant"], values: []), DocumentGroup(keys: ["tool"], values: []),
+                ]))
+        #expect(
+            try json.query("group by role: count, max(score) limit 1").answer()
+                == .groups([
+                    DocumentGroup(
+                        keys: ["assistant"],
+                        values: [
+                            67,
+                            try messages.query().filter(\.role == .assistant)
+                                .aggregate(.max(\.score)),
+                        ])
+                ]))
         #expect(try json.query("text starts with \"text 19\" and not (score is null)").count() == 9)
     }
 
@@ -169,7 +180,10 @@ import Testing
 
     @Test func mistakesAreErrorsThatSayWhere() throws {
         let (fixture, messages, _) = try filled()
-        for text in ["role = ", "role == user", "(role == 1", "limit x", "role == \"a", "order time", "role ~ 2", "limit 1 limit 2"] {
+        for text in [
+            "role = ", "role == user", "(role == 1", "limit x", "role == \"a", "order time", "role ~ 2",
+            "limit 1 limit 2",
+        ] {
             let error = storeError { try messages.query(text) }
             #expect(error?.kind == .invalidQuery, "\(text)")
         }

@@ -145,7 +145,8 @@ import Testing
         let fixture = try DocumentFixture()
         var deep = field("a") == 1
         for _ in 0..<100 { deep = !deep }
-        for condition in [field("a") == .double(.nan), field("a") == [1], field("a") == ["b": 1], deep, field("") == 1] {
+        for condition in [field("a") == .double(.nan), field("a") == [1], field("a") == ["b": 1], deep, field("") == 1]
+        {
             #expect(storeError { try things(fixture, Schema().check("c", condition)) }?.kind == .invalidArgument)
             #expect(storeError { try things(fixture, Schema().index("a", where: condition)) }?.kind == .invalidArgument)
         }

@@ -21,7 +21,7 @@ import Testing
         case 4: .double(Double.random(in: -1e10...1e10, using: &generator))
         case 5: .unsigned(.max)
         case 6: .string(["", "it's", "\"q\" \\ \n", "größer"].randomElement(using: &generator)!)
-        case 7: .date(Timestamp(milliseconds: Int64.random(in: -1 << 44 ... 1 << 44, using: &generator)))
+        case 7: .date(Timestamp(milliseconds: Int64.random(in: -1 << 44...1 << 44, using: &generator)))
         default: .id(DocumentID(UInt128(generator.next()) << 64 | UInt128(generator.next())))
         }
     }
@@ -49,7 +49,9 @@ import Testing
     }
 
     @Test func everySpellingIsUnderstood() throws {
-        #expect(try QueryParser.condition("a = 1 && b <> 2 || ! c is null") == QueryParser.condition("(a == 1 and b != 2) or not (c == null)"))
+        #expect(
+            try QueryParser.condition("a = 1 && b <> 2 || ! c is null")
+                == QueryParser.condition("(a == 1 and b != 2) or not (c == null)"))
         #expect(try QueryParser.condition("a between 1 and 2") == QueryParser.condition("a >= 1 and a <= 2"))
         #expect(try QueryParser.condition("a in (1, 2)") == QueryParser.condition("a == 1 or a == 2"))
         #expect(try QueryParser.condition("a = 'x' OR a = 'y'") == QueryParser.condition("a in [\"x\", \"y\"]"))
@@ -61,8 +63,10 @@ import Testing
 
     @Test func noTextTraps() {
         var generator = Generator(random: SeededRandom(seed: 3))
-        let words = ["a", "(", ")", "[", "]", "==", "\"", "'", "`", "and", "not", "in", "1", "-", "1e999", "date", "limit",
-            "order", "by", "group", ":", "\\", "\u{0}", "is", "null", ".", ",", "99999999999999999999"]
+        let words = [
+            "a", "(", ")", "[", "]", "==", "\"", "'", "`", "and", "not", "in", "1", "-", "1e999", "date", "limit",
+            "order", "by", "group", ":", "\\", "\u{0}", "is", "null", ".", ",", "99999999999999999999",
+        ]
         for _ in 0..<20_000 {
             let count = Int.random(in: 0..<12, using: &generator)
             let text = (0..<count).map { _ in words.randomElement(using: &generator)! }
@@ -77,7 +81,7 @@ import Testing
     @Test func timesAndIdentifiersComeBackFromTheirText() {
         var generator = Generator(random: SeededRandom(seed: 5))
         for _ in 0..<2_000 {
-            let time = Timestamp(milliseconds: Int64.random(in: -1 << 45 ... 1 << 45, using: &generator))
+            let time = Timestamp(milliseconds: Int64.random(in: -1 << 45...1 << 45, using: &generator))
             #expect(Timestamp(time.description) == time)
             let id = DocumentID(UInt128(generator.next()) << 64 | UInt128(generator.next()))
             #expect(DocumentID(id.description) == id)
@@ -93,7 +97,8 @@ import Testing
     @Test func numbersAreComparedAndSortedExactly() {
         let values: [JSONValue] = [
             .double(-.infinity), .integer(.min), -2.5, -2, 0, 0.5, 1, .integer(1 << 53), .integer(1 << 53 + 1),
-            .double(0x1p53 + 2), .integer(.max), .double(0x1p63), .unsigned(1 << 63 + 1), .unsigned(.max), .double(0x1p64),
+            .double(0x1p53 + 2), .integer(.max), .double(0x1p63), .unsigned(1 << 63 + 1), .unsigned(.max),
+            .double(0x1p64),
             .double(.infinity),
         ]
         for (i, a) in values.enumerated() {

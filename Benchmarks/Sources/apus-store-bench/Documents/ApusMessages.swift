@@ -43,6 +43,9 @@ final class ApusMessages: MessageEngine {
     private let store: Store
     private let conversations: Documents<Conversation>
     private let messages: Documents<Message>
+    private let texts: [DocumentField]
+    private let integers: [DocumentField]
+    private let text: DocumentField
     private var snapshot: StoreSnapshot?
 
     convenience init(path: String) throws {
@@ -53,6 +56,9 @@ final class ApusMessages: MessageEngine {
         self.store = store
         conversations = try store.documents()
         messages = try store.documents()
+        texts = try [\Message.id, \.conversation, \.role, \.hash].map { try messages.field($0) }
+        integers = try [\Message.time, \.tokens].map { try messages.field($0) }
+        text = try messages.field(\.text)
     }
 
     func load(conversations conversationCount: Int, messages messageCount: Int) throws {
@@ -102,12 +108,19 @@ final class ApusMessages: MessageEngine {
         try conversations.delete(key)
     }
 
+    /// Every field, and how long the text is.
+    private func read(_ record: borrowing DocumentRecord) throws -> Int {
+        for field in texts { keep(try record.withText(field) { $0.count }) }
+        for field in integers { keep(try record.integer(field)) }
+        return try record.withText(text) { $0.count } ?? 0
+    }
+
     func readRaw(_ key: String) throws -> Int {
-        try messages.get(key, in: snapshot)!.text.utf8.count
+        try messages.withRecord(key, in: snapshot) { try read($0) }!
     }
 
     func readRaw(hash: String) throws -> Int {
-        try messages.get(by: \.hash, hash, in: snapshot)!.text.utf8.count
+        try messages.withRecord(by: \.hash, hash, in: snapshot) { try read($0) }!
     }
 
     func readTyped(_ key: String) throws -> Int {
@@ -118,15 +131,24 @@ final class ApusMessages: MessageEngine {
         try messages.get(by: \.hash, hash, in: snapshot)!.text.utf8.count
     }
 
-    func readLastRaw(_ conversation: String) throws -> Int { try readLastTyped(conversation) }
-
-    func readLastTyped(_ conversation: String) throws -> Int {
-        let last = try messages.query(in: snapshot)
+    private func last(_ conversation: String) -> DocumentQuery<Message> {
+        messages.query(in: snapshot)
             .filter(\.conversation == conversation)
             .sorted(by: \.time, .descending)
             .limit(50)
-            .all()
-        return last.reduce(0) { $0 + $1.text.utf8.count }
+    }
+
+    func readLastRaw(_ conversation: String) throws -> Int {
+        var total = 0
+        try last(conversation).forEachRecord { record in
+            total += try read(record)
+            return .next
+        }
+        return total
+    }
+
+    func readLastTyped(_ conversation: String) throws -> Int {
+        try last(conversation).all().reduce(0) { $0 + $1.text.utf8.count }
     }
 
     func inReadTransaction(_ body: () throws -> Void) throws {

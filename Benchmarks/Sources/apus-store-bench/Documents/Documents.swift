@@ -13,7 +13,8 @@ private struct DocumentWorks {
     private func fresh(_ run: Int, _ part: Int, _ count: Int) -> Int { loaded + (run * 8 + part) * count * 2 }
 
     private func contenders(
-        _ targets: [String: Double], only names: Set<String>? = nil, _ body: @escaping (any MessageEngine, Int) throws -> Int
+        _ targets: [String: Double], only names: Set<String>? = nil,
+        _ body: @escaping (any MessageEngine, Int) throws -> Int
     ) -> [Contender] {
         engines.filter { names?.contains($0.name) ?? true }.map { engine in
             Contender(engine.name, target: targets[engine.name], prepare: { _ in BenchFolder.synchronize() }) { run in
@@ -50,7 +51,8 @@ private struct DocumentWorks {
 
     /// The messages are made before the time runs.
     private func prepared(
-        _ targets: [String: Double], part: Int, count: Int, _ body: @escaping (any MessageEngine, [MessageData]) throws -> Void
+        _ targets: [String: Double], part: Int, count: Int,
+        _ body: @escaping (any MessageEngine, [MessageData]) throws -> Void
     ) -> [Contender] {
         engines.map { engine in
             var messages: [MessageData] = []
@@ -136,7 +138,8 @@ private struct DocumentWorks {
             let name = "a writer beside a reader, \(isDurable ? "durable" : "relaxed")"
             guard bench.wants(name) else { continue }
             let contenders = engines.filter { isDurable || $0.name != "GRDB" }.map { engine in
-                Contender(engine.name, target: engine.name == "SQLite" ? 3 : nil, prepare: { _ in BenchFolder.synchronize() }
+                Contender(
+                    engine.name, target: engine.name == "SQLite" ? 3 : nil, prepare: { _ in BenchFolder.synchronize() }
                 ) { run in try writeAndRead(engine, run, isDurable: isDurable) }
             }
             try bench.compare(name, contenders)
@@ -158,7 +161,9 @@ private struct DocumentWorks {
             var count = 0
             do {
                 while clock.now < end {
-                    for _ in 0..<16 { keep(try unsafeReader.readRaw(Messages.messageKey(random.next(below: keyCount)))) }
+                    for _ in 0..<16 {
+                        keep(try unsafeReader.readRaw(Messages.messageKey(random.next(below: keyCount))))
+                    }
                     count += 16
                 }
             } catch {

@@ -23,13 +23,16 @@ enum Messages {
     static let perConversation = 50
     static let roles = ["system", "user", "assistant", "tool"]
     private static let words = [
-        "storage", "engine", "the", "a", "index", "of", "message", "and", "to", "commit", "reads", "writes", "page", "log",
-        "tree", "with", "key", "value", "cache", "block", "that", "is", "snapshot", "in", "query", "plan", "for", "table",
+        "storage", "engine", "the", "a", "index", "of", "message", "and", "to", "commit", "reads", "writes", "page",
+        "log",
+        "tree", "with", "key", "value", "cache", "block", "that", "is", "snapshot", "in", "query", "plan", "for",
+        "table",
     ]
 
     static func conversation(_ number: Int) -> ConversationData {
         ConversationData(
-            id: identifier(number, salt: 1), title: "Conversation \(number)", created: 1_700_000_000_000 + Int64(number))
+            id: identifier(number, salt: 1), title: "Conversation \(number)", created: 1_700_000_000_000 + Int64(number)
+        )
     }
 
     /// Message `number` of a data set with that many conversations: the conversations take turns, as they do when many

@@ -38,7 +38,8 @@ extension DocumentCollection {
                 for (collection, reference) in try next.collection.referrers() {
                     if reference.action == .restrict {
                         restrictions.append(
-                            Restriction(target: next.collection, key: next.key, source: collection, reference: reference))
+                            Restriction(
+                                target: next.collection, key: next.key, source: collection, reference: reference))
                         continue
                     }
                     let keys = try collection.referrers(to: next.key, by: reference, in: transaction)
@@ -143,7 +144,8 @@ extension DocumentCollection {
         if let range = try range(to: key, by: reference) {
             try reader.scan(range, in: keyspace, reversed: false, limit: limit) { entry, value in
                 try entry.withUnsafeBytes { entry in
-                    try value.withUnsafeBytes { value in keys.append([UInt8](try DocumentIndex.parse(entry, value).key)) }
+                    try value.withUnsafeBytes { value in keys.append([UInt8](try DocumentIndex.parse(entry, value).key))
+                    }
                 }
                 return .next
             }

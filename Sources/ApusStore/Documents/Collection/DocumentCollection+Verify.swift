@@ -79,7 +79,7 @@ extension DocumentCollection: VerifiableCollection {
         do {
             var entries = IndexEntries()
             try index.collect(into: &entries, of: view, key: key)
-            try entries.forEach { entry, entryKey in
+            try entries.visit { entry, entryKey in
                 let expected = index.value(of: entry, key: key, record: record)
                 if try snapshot.get(entryKey, in: keyspace) != expected {
                     problems.append("the index \"\(index.definition.name)\" lacks an entry of the document")

@@ -92,7 +92,8 @@ extension DocumentCollection {
         guard isMigrationPending, !write.isMigration, !write.keepsSchemaVersion else { return }
         throw error(
             .definitionMismatch,
-            "has documents to be migrated to version \(schema.version): open it with the schema that has the migrations")
+            "has documents to be migrated to version \(schema.version): open it with the schema that has the migrations"
+        )
     }
 
     /// Gives the document a new key if it asks for one.
@@ -229,7 +230,7 @@ extension DocumentCollection {
                 try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
             }
         }
-        try scratch.new.forEach { entry, entryKey in
+        try scratch.new.visit { entry, entryKey in
             guard entry.isUnique else { return }
             // What the document had already it need not ask for.
             if indexes[entry.index].isReady, scratch.old.contains(entryKey, of: entry.index) { return }
@@ -257,11 +258,11 @@ extension DocumentCollection {
     ) {
         let hasOld = !scratch.old.list.isEmpty
         if hasOld {
-            scratch.old.forEach { entry, entryKey in
+            scratch.old.visit { entry, entryKey in
                 if !scratch.new.contains(entryKey, of: entry.index) { transaction.delete(entryKey, in: keyspace) }
             }
         }
-        scratch.new.forEach { entry, entryKey in
+        scratch.new.visit { entry, entryKey in
             let index = scratch.indexes[entry.index]
             // What stays as it is need not be written, unless the entry holds more than its key, or the index is being
             // built and may not have it yet.
@@ -283,7 +284,8 @@ extension DocumentCollection {
     ) throws {
         guard let other = try owner(of: entry, besides: key, in: transaction) else { return }
         throw violation(
-            of: .unique, "the document \(Self.shown(other)) has the same values in the index "
+            of: .unique,
+            "the document \(Self.shown(other)) has the same values in the index "
                 + "\"\(index.definition.name)\"", field: index.definition.components[0].path.description,
             key: Self.shown(key))
     }
@@ -310,7 +312,7 @@ extension DocumentCollection {
                 try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
             }
             try dropForeign(&scratch.old, indexes, key, in: transaction)
-            scratch.old.forEach { _, entryKey in transaction.delete(entryKey, in: keyspace) }
+            scratch.old.visit { _, entryKey in transaction.delete(entryKey, in: keyspace) }
         }
     }
 }

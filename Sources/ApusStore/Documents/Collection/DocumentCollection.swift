@@ -256,7 +256,8 @@ struct DocumentReference: Sendable {
         let target = try CollectionName(.documents, definition.target)
         guard let record = try store.catalogue.record(of: target, in: store) else {
             throw StoreError(
-                .notFound, "the collection \"\(definition.target)\", which it refers to, does not exist: open that first",
+                .notFound,
+                "the collection \"\(definition.target)\", which it refers to, does not exist: open that first",
                 collection: name.description, field: definition.path.description)
         }
         targetKeyspace = try store.database.existingKeyspace(target.description)

@@ -76,10 +76,13 @@ extension DocumentCollection {
         _ entry: [UInt8], of index: DocumentIndex, _ body: (RecordView, FieldNameTable) throws -> Result
     ) throws -> Result? {
         for _ in 0..<Self.attemptLimit {
+            let sequence = store.database.sequence
             guard let documentKey = try documentKey(behind: entry, in: store) else { return nil }
             let result = try keyspace.withValue(for: documentKey) { value -> Result? in
                 try value.withUnsafeBytes { bytes in
                     try decode(bytes, documentKey) { view, names in
+                        // Nothing at all has been written in between.
+                        if store.database.sequence == sequence { return try body(view, names) }
                         let key = UnsafeRawBufferPointer(start: nil, count: 0)
                         var entries = IndexEntries()
                         try index.collectExisting(into: &entries, of: view, key: key)

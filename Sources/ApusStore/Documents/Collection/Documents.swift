@@ -66,8 +66,9 @@ public struct Documents<Root: Document>: Sendable {
     /// - Throws: `StoreError` with `constraintViolated` if there is a document with the key already, or if the document
     ///   breaks a rule of the schema.
     @discardableResult
-    public func insert(_ document: Root, expiry: Expiry = .automatic, in transaction: StoreTransaction) throws -> Root.ID
-    {
+    public func insert(
+        _ document: Root, expiry: Expiry = .automatic, in transaction: StoreTransaction
+    ) throws -> Root.ID {
         let assigned = try collection.write(document, DocumentWrite(mode: .insert, expiry: expiry), in: transaction)
         return assigned.flatMap { Root.ID(assigned: $0) } ?? document.id
     }
@@ -97,7 +98,8 @@ public struct Documents<Root: Document>: Sendable {
     /// - Parameter version: the version that the document must still have (see `getVersioned`): if somebody has written
     ///   it meanwhile, `StoreError` with `versionConflict` is thrown.
     public func update(
-        _ document: Root, expecting version: UInt64? = nil, expiry: Expiry = .automatic, in transaction: StoreTransaction
+        _ document: Root, expecting version: UInt64? = nil, expiry: Expiry = .automatic,
+        in transaction: StoreTransaction
     ) throws {
         let write = DocumentWrite(mode: .update, expectedVersion: version, expiry: expiry)
         _ = try collection.write(document, write, in: transaction)

@@ -45,7 +45,8 @@ extension DocumentCollection {
         while try buildBatch() {}
         if let failed = indexes.first(where: { $0.status.failure != nil }) {
             throw error(
-                .constraintViolated, "the index \"\(failed.definition.name)\" cannot be built: \(failed.status.failure!)")
+                .constraintViolated,
+                "the index \"\(failed.definition.name)\" cannot be built: \(failed.status.failure!)")
         }
     }
 
@@ -93,7 +94,7 @@ extension DocumentCollection {
                     let expiry: Expiry = view.header.expiry == 0 ? .never : .at(milliseconds: view.header.expiry)
                     var entries = IndexEntries()
                     try index.collect(into: &entries, of: view, key: key)
-                    try entries.forEach { entry, entryKey in
+                    try entries.visit { entry, entryKey in
                         if entry.isUnique { try checkUnique(index, entryKey, key, in: transaction) }
                         let value = index.value(of: entry, key: key, record: record)
                         transaction.put(entryKey, value, in: keyspace, expiry: expiry)

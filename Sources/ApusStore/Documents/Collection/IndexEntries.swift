@@ -26,7 +26,7 @@ struct IndexEntries {
     }
 
     /// Calls `body` with every key.
-    func forEach(_ body: (_ entry: Entry, _ key: UnsafeRawBufferPointer) throws -> Void) rethrows {
+    func visit(_ body: (_ entry: Entry, _ key: UnsafeRawBufferPointer) throws -> Void) rethrows {
         try keys.bytes.withUnsafeBytes { bytes in
             for entry in list { try body(entry, UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.end])) }
         }
@@ -35,7 +35,7 @@ struct IndexEntries {
     /// Forgets the entries for which `body` is false.
     mutating func filter(_ body: (_ entry: Entry, _ key: UnsafeRawBufferPointer) throws -> Bool) rethrows {
         var kept: [Entry] = []
-        try forEach { entry, key in if try body(entry, key) { kept.append(entry) } }
+        try visit { entry, key in if try body(entry, key) { kept.append(entry) } }
         list = kept
     }
 
@@ -110,7 +110,8 @@ extension DocumentIndex {
             let component = definition.components[index]
             guard entries.keys.append(value, component.kind, descending: component.isDescending) else {
                 throw StoreError(
-                    .constraintViolated, "the index \"\(definition.name)\" cannot hold the value, because it is not of "
+                    .constraintViolated,
+                    "the index \"\(definition.name)\" cannot hold the value, because it is not of "
                         + "the kind \(component.kind.rawValue)", field: component.path.description)
             }
         }
@@ -119,7 +120,8 @@ extension DocumentIndex {
         let end = entries.keys.byteCount
         guard end - start <= Self.longestKey else {
             throw StoreError(
-                .constraintViolated, "the values are too long for the index \"\(definition.name)\": its entry would "
+                .constraintViolated,
+                "the values are too long for the index \"\(definition.name)\": its entry would "
                     + "have a key of \(end - start) bytes", field: definition.components[0].path.description)
         }
         entries.list.append(

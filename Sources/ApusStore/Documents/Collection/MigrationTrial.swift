@@ -83,7 +83,7 @@ private struct MigrationTrial {
     private mutating func checkUnique(_ view: RecordView, _ key: UnsafeRawBufferPointer) throws {
         var found = IndexEntries()
         for index in uniqueIndexes { try index.collect(into: &found, of: view, key: key) }
-        try found.forEach { entry, entryKey in
+        try found.visit { entry, entryKey in
             guard entry.isUnique, !entries.insert(Self.hash(entryKey)).inserted else { return }
             throw collection.error(
                 .constraintViolated, "another document has the same values in a unique index",

@@ -129,7 +129,8 @@ extension Expression: CustomStringConvertible {
         case .among(let path, let values):
             "\(path.queryText) in [\(values.map(\.queryText).joined(separator: ", "))]"
         case .contains(let path, let value): "\(path.queryText) contains \(value.queryText)"
-        case .text(let path, let match, let text): "\(path.queryText) \(match.rawValue) \(JSONValue.string(text).queryText)"
+        case .text(let path, let match, let text):
+            "\(path.queryText) \(match.rawValue) \(JSONValue.string(text).queryText)"
         case .not(let inner): "not (\(inner))"
         case .and(let parts): parts.map { $0.isDisjunction ? "(\($0))" : "\($0)" }.joined(separator: " and ")
         case .or(let parts): parts.map { "\($0)" }.joined(separator: " or ")

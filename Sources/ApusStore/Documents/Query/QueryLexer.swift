@@ -27,7 +27,8 @@ struct QueryLexer {
 
     static func beginsWord(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"), 0x80...: true
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"), 0x80...:
+            true
         default: false
         }
     }
@@ -125,7 +126,9 @@ struct QueryLexer {
     }
 
     private mutating func symbol() throws(StoreError) -> QueryToken {
-        for candidate in ["==", "!=", "<=", ">=", "&&", "||", "<>", "=", "<", ">", "!", "(", ")", "[", "]", ",", ":", "-"]
+        for candidate in [
+            "==", "!=", "<=", ">=", "&&", "||", "<>", "=", "<", ">", "!", "(", ")", "[", "]", ",", ":", "-",
+        ]
         where bytes[position...].starts(with: candidate.utf8) {
             position += candidate.utf8.count
             return .symbol(candidate)

@@ -94,7 +94,8 @@ struct QueryRun {
                         }
                         guard let step else {
                             throw collection.error(
-                                .corruption, "the index \"\(index.definition.name)\" has an entry of it, but there is no "
+                                .corruption,
+                                "the index \"\(index.definition.name)\" has an entry of it, but there is no "
                                     + "such document", key: DocumentCollection.shown(key))
                         }
                         return step

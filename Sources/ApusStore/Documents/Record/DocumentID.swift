@@ -90,6 +90,26 @@ extension DocumentID: Codable {
     }
 }
 
+/// Types around an identifier encode as the identifier, as those around strings and integers do in Swift itself:
+/// `struct UserID: RawRepresentable, Codable { var rawValue: DocumentID }`.
+extension RawRepresentable where Self: Encodable, RawValue == DocumentID {
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(rawValue)
+    }
+}
+
+extension RawRepresentable where Self: Decodable, RawValue == DocumentID {
+    public init(from decoder: any Decoder) throws {
+        let id = try decoder.singleValueContainer().decode(DocumentID.self)
+        guard let value = Self(rawValue: id) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "\(id) is no \(Self.self)"))
+        }
+        self = value
+    }
+}
+
 /// A point in time, in milliseconds.
 public struct Timestamp: Sendable, Hashable, Comparable {
     /// Since 1970-01-01 UTC; negative before.

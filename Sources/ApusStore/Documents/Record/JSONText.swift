@@ -167,7 +167,8 @@ struct JSONTextParser {
         while position < bytes.count, "+-.0123456789eE".utf8.contains(bytes[position]) { position += 1 }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         let digits = text.drop { $0 == "-" }
-        let isCanonical = digits.first?.isNumber == true && !(digits.hasPrefix("0") && digits.dropFirst().first?.isNumber == true)
+        let isCanonical =
+            digits.first?.isNumber == true && !(digits.hasPrefix("0") && digits.dropFirst().first?.isNumber == true)
         if isCanonical {
             if let integer = Int64(text) { return .integer(integer) }
             if let integer = UInt64(text) { return .unsigned(integer) }

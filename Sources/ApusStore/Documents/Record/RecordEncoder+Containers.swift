@@ -136,7 +136,6 @@ struct RecordFields<Key: CodingKey>: KeyedEncodingContainerProtocol {
         state.write(value)
     }
 
-
     func encode<Value: Encodable>(_ value: Value, forKey key: Key) throws {
         try begin(key)
         try state.write(generic: value, depth: depth)
@@ -266,7 +265,6 @@ struct RecordElements: UnkeyedEncodingContainer {
         try begin()
         state.write(value)
     }
-
 
     mutating func encode<Value: Encodable>(_ value: Value) throws {
         try begin()

@@ -12,11 +12,11 @@ struct RecordSingleValue: SingleValueEncodingContainer {
     private func begin() throws {
         guard encoding.depth >= 0 else {
             throw EncodingError.invalidValue(
-                self, .init(codingPath: [], debugDescription: "a document has to encode as an object"))
+                (), .init(codingPath: [], debugDescription: "a document has to encode as an object"))
         }
         guard state.count == encoding.start else {
             throw EncodingError.invalidValue(
-                self, .init(codingPath: [], debugDescription: "a second value was encoded in the place of one"))
+                (), .init(codingPath: [], debugDescription: "a second value was encoded in the place of one"))
         }
     }
 
@@ -94,7 +94,6 @@ struct RecordSingleValue: SingleValueEncodingContainer {
         try begin()
         state.write(value)
     }
-
 
     func encode<Value: Encodable>(_ value: Value) throws {
         if encoding.depth < 0 { return try value.encode(to: encoding) }

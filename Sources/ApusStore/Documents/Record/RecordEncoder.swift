@@ -142,7 +142,7 @@ final class RecordEncoder {
 
     private func interleaved() -> EncodingError {
         .invalidValue(
-            self,
+            (),
             .init(codingPath: [], debugDescription: "a container was written to after another one had taken its place"))
     }
 

@@ -54,7 +54,9 @@ extension Timestamp: LosslessStringConvertible {
                 rest += second * 1000
                 if take(".") {
                     let digits = text.prefix { ("0"..."9").contains($0) }
-                    guard (1...9).contains(digits.count), let value = Int64((digits + "00").prefix(3)) else { return nil }
+                    guard (1...9).contains(digits.count), let value = Int64((digits + "00").prefix(3)) else {
+                        return nil
+                    }
                     rest += value
                     text = text.dropFirst(digits.count)
                 }

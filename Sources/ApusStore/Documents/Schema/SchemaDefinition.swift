@@ -107,7 +107,8 @@ extension SchemaDefinition {
             }
             guard let parsed = try? QueryParser.condition("\(converted)"), parsed == converted else {
                 throw StoreError(
-                    .invalidArgument, "a condition of a schema compares with single values other than NaN, and nests at "
+                    .invalidArgument,
+                    "a condition of a schema compares with single values other than NaN, and nests at "
                         + "most \(QueryParser.nestingLimit) levels deep, unlike \(text.prefix(200))")
             }
             return parsed

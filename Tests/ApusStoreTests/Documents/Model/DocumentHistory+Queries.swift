@@ -93,13 +93,16 @@ extension DocumentHistory {
         var all = query
         all.specification.limit = nil
         all.specification.offset = 0
-        let groups = try all.grouped(byFields: "kind", computing: .count, .sum("n"), .min("n"), .max("n"), .average("n"))
+        let groups = try all.grouped(
+            byFields: "kind", computing: .count, .sum("n"), .min("n"), .max("n"), .average("n"))
         let kinds = Set(expected.values.map { $0.value("kind") })
         guard groups.map(\.key) == kinds.sorted(by: { ModelOrder.compare($0, $1) < 0 }) else {
             throw HistoryFailure("groups \(groups.map(\.key)), not \(kinds)")
         }
         for group in groups {
-            let numbers = expected.values.filter { $0.value("kind") == group.key }.compactMap { $0.value("n").integerValue }
+            let numbers = expected.values.filter { $0.value("kind") == group.key }.compactMap {
+                $0.value("n").integerValue
+            }
             let sum = numbers.reduce(0, +)
             let values: [JSONValue] = [
                 JSONValue(numbers.count), JSONValue(sum), JSONValue(numbers.min()!), JSONValue(numbers.max()!),

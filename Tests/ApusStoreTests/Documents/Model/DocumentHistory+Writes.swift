@@ -61,7 +61,9 @@ extension DocumentHistory {
     // MARK: Items
 
     private func randomItem(_ key: Int) -> [String: JSONValue] {
-        var fields: [String: JSONValue] = ["id": JSONValue(key), "n": JSONValue(random.below(12) - (random.chance(3) ? 12 : 0))]
+        var fields: [String: JSONValue] = [
+            "id": JSONValue(key), "n": JSONValue(random.below(12) - (random.chance(3) ? 12 : 0)),
+        ]
         if random.chance(70) { fields["owner"] = JSONValue(random.below(8)) }
         if random.chance(30) { fields["parent"] = JSONValue(random.below(30)) }
         if random.chance(80) { fields["kind"] = .string(random.pick(["a", "b", "c"])) }
@@ -69,7 +71,9 @@ extension DocumentHistory {
             fields["rank"] = random.pick([1, 2, 2.5, -1, 0, 3.0, .null, "x", "xy", true, JSONValue(random.below(50))])
         }
         if random.chance(60) { fields["name"] = .string("name \(random.below(20))") }
-        if random.chance(50) { fields["tags"] = .array((0..<random.below(4)).map { _ in .string(random.pick(["p", "q", "r"])) }) }
+        if random.chance(50) {
+            fields["tags"] = .array((0..<random.below(4)).map { _ in .string(random.pick(["p", "q", "r"])) })
+        }
         return fields
     }
 

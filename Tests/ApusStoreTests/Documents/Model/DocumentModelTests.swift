@@ -21,7 +21,7 @@ struct DocumentModelTests {
     private static func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
     private static let groupCount = 10
-    private static let historiesInGroup = Int(number("APUS_HISTORIES") ?? 200) / groupCount
+    private static let historiesInGroup = Int(number("APUS_HISTORIES") ?? 30) / groupCount
     private static let tally = Monitor((histories: 0, crashes: 0, groupsLeft: groupCount))
 
     @Test("random histories agree with the model", arguments: 0..<groupCount)
@@ -32,7 +32,8 @@ struct DocumentModelTests {
         }
         for index in 0..<Self.historiesInGroup {
             Self.run(
-                (Self.number("APUS_SEED_OFFSET") ?? 0) + UInt64(group * Self.historiesInGroup + index), isPrinting: false)
+                (Self.number("APUS_SEED_OFFSET") ?? 0) + UInt64(group * Self.historiesInGroup + index),
+                isPrinting: false)
         }
         Self.tally.withLock { tally in
             tally.groupsLeft -= 1

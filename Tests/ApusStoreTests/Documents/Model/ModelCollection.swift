@@ -5,7 +5,6 @@ import Apus
 
 @testable import ApusStore
 
-
 struct ModelDocument: Equatable {
     var fields: [String: JSONValue]
     var version: UInt64
