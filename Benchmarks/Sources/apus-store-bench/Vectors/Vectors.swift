@@ -143,21 +143,25 @@ private final class VectorSuite {
 
     private func onDisk(_ element: VectorElement, _ title: String) throws {
         guard bench.wants("disk, \(title)") else { return }
-        let own = Contender("ApusStore", measure: { _ in
-            let built = try self.fill("\(element)", element)
-            try self.store.database.compact()
-            let used = self.store.database.statistics.keyspaces.reduce(0) { $0 + $1.tableByteCount + $1.blobByteCount }
-            let exact = try self.search(self.vectors, .exact, queryCount: 300)
-            let wide = try self.search(self.vectors, .approximate(width: 256))
-            return [
-                Sample(
-                    operations: built.operations, seconds: built.seconds,
-                    figures: [
-                        "float32 ÷ bytes": Double(4 * VectorData.dimension * self.data.count) / Double(used),
-                        "recall": exact.figures["recall"] ?? 0, "recall at width 256": wide.figures["recall"] ?? 0,
-                    ])
-            ]
-        })
+        let own = Contender(
+            "ApusStore",
+            measure: { _ in
+                let built = try self.fill("\(element)", element)
+                try self.store.database.compact()
+                let used = self.store.database.statistics.keyspaces.reduce(0) {
+                    $0 + $1.tableByteCount + $1.blobByteCount
+                }
+                let exact = try self.search(self.vectors, .exact, queryCount: 300)
+                let wide = try self.search(self.vectors, .approximate(width: 256))
+                return [
+                    Sample(
+                        operations: built.operations, seconds: built.seconds,
+                        figures: [
+                            "float32 ÷ bytes": Double(4 * VectorData.dimension * self.data.count) / Double(used),
+                            "recall": exact.figures["recall"] ?? 0, "recall at width 256": wide.figures["recall"] ?? 0,
+                        ])
+                ]
+            })
         try bench.compare("disk, \(title)", [own])
     }
 }

@@ -1,7 +1,7 @@
 // Taking nodes away. A deleted node stays where it is, so that searches find their way through it and older snapshots
-// find it, until nobody can see it any more. Then, a few lists at a time, a sweep replaces links to such nodes by links
-// to what they led to (as FreshDiskANN does: Singh et al., arXiv:2105.09613, algorithm 4). When the sweep has seen every
-// list, nothing leads to them, and once the searches under way have ended their slots are used again.
+// find it, until nobody can see it any more. Then, a few lists at a time, a sweep goes over all nodes twice: first those
+// whose parent leaves find another, then links to leaving nodes are replaced by links to what they led to (as FreshDiskANN
+// does: Singh et al., arXiv:2105.09613, algorithm 4). When the sweep has seen every list, nothing leads to them, and once the searches under way have ended their slots are used again.
 
 import ApusIO
 import Synchronization
@@ -9,8 +9,9 @@ import Synchronization
 extension VectorGraph {
     /// A sweep begins when one node in so many has been deleted; until then they cost a little time in searches.
     static let deadShare = 16
-    /// Lists that one step of a sweep looks at.
+    /// Lists that one step of a sweep looks at, and parents that one step of what comes before it does.
     static let sweepStep = 64
+    static let parentStep = 1024
 
     /// The transaction that added the node was committed.
     func confirm(node: UInt64) {
@@ -77,22 +78,24 @@ extension VectorGraph {
         }
         writer.dead = kept
         writer.sweepPosition = 0
+        writer.isUnlinking = false
         replaceLeavingRoot()
     }
 
     private func continueSweep(_ writer: inout Writer, _ scratch: SearchScratch) {
         let slotCount = slotCount.load(ordering: .relaxed)
-        let end = min(writer.sweepPosition + VectorGraph.sweepStep, slotCount)
+        let step = writer.isUnlinking ? VectorGraph.sweepStep : VectorGraph.parentStep
+        let end = min(writer.sweepPosition + step, slotCount)
         for slot in writer.sweepPosition..<end {
-            relink(UInt32(slot), &writer, scratch)
-            if let parent = memory.parent(UInt32(slot)), memory.state(parent) == NodeMemory.State.leaving,
-                memory.state(UInt32(slot)) != NodeMemory.State.leaving, memory.state(UInt32(slot)) != NodeMemory.State.free
-            {
-                findParent(of: UInt32(slot))
-            }
+            if writer.isUnlinking { relink(UInt32(slot), &writer, scratch) } else { leaveParent(UInt32(slot)) }
         }
         writer.sweepPosition = end
         guard end == slotCount else { return }
+        guard writer.isUnlinking else {
+            writer.isUnlinking = true
+            writer.sweepPosition = 0
+            return
+        }
         // No list leads to them, and none will: links are only ever chosen among the living, and from lists swept.
         for slot in writer.leaving {
             memory.setState(slot, NodeMemory.State.free)

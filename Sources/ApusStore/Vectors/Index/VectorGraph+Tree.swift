@@ -5,8 +5,8 @@
 //
 // Invariants, whenever the writer's lock is free:
 // 1. A node that is in use (not free, not leaving, not retired) is the root, or the list of its parent leads to it.
-// 2. Following parents never comes back to where it began, and ends at the root or at a leaving node. When a sweep
-//    ends, no node in use has a leaving parent; so then it ends at the root.
+// 2. Following parents never comes back to where it began, and ends at the root. Leaving nodes are in the tree until
+//    every node in use has a parent that is in use.
 
 import ApusIO
 import Synchronization
@@ -50,7 +50,7 @@ extension VectorGraph {
             var index = 0
             var last: Int?
             memory.forEachLink(parent) { link in
-                if memory.parent(link) != parent || !canBeParent(link) { last = index }
+                if memory.parent(link) != parent { last = index }
                 index += 1
             }
             guard let last else { return false }
@@ -79,19 +79,29 @@ extension VectorGraph {
             if canBeParent(node), adopt(child, by: node) { return }
             memory.forEachLink(node) { if memory.parent($0) == node, $0 != child { waiting.append($0) } }
         }
+        // All others are leaving, and nothing that stays is lost with them.
+        memory.replaceLink(cell - 1, at: 0, by: child)
+        memory.setParent(child, cell - 1)
     }
 
-    /// Chooses another root if this one is leaving.
+    /// Finds another parent for a node in use whose parent is leaving.
+    func leaveParent(_ slot: UInt32) {
+        guard canBeParent(slot), let parent = memory.parent(slot), !canBeParent(parent) else { return }
+        findParent(of: slot)
+    }
+
+    /// Chooses another root if this one is leaving, and hangs the old one below it for as long as it is there.
     func replaceLeavingRoot() {
         let cell = root.load(ordering: .relaxed)
         guard cell != 0, !canBeParent(cell - 1) else { return }
         let slotCount = UInt32(slotCount.load(ordering: .relaxed))
-        guard let next = (0..<slotCount).first(where: canBeParent) else {
-            root.store(0, ordering: .releasing)
+        for slot in 0..<slotCount where canBeParent(slot) && adopt(cell - 1, by: slot) {
+            memory.setParent(slot, nil)
+            root.store(slot + 1, ordering: .releasing)
             return
         }
-        memory.setParent(next, nil)
-        root.store(next + 1, ordering: .releasing)
+        // Nothing stays.
+        root.store(0, ordering: .releasing)
     }
 
     /// How many nodes in use no search can come to, whatever it looks for: none, if the invariants hold.

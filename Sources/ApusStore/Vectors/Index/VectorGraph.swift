@@ -59,6 +59,8 @@ final class VectorGraph: Sendable {
         var leaving: [UInt32] = []
         /// Where the sweep that unlinks them has come to.
         var sweepPosition = 0
+        /// Every node has a parent that stays, so that links to those that leave may go.
+        var isUnlinking = false
         /// No longer linked; searches under way may still know them.
         var retired: [(slot: UInt32, mark: UInt64)] = []
         var candidates: [Candidate] = []
