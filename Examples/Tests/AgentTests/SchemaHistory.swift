@@ -59,7 +59,7 @@ final class SchemaHistory {
         let table = random.element(Tables.all)
         let keys = try sqlite.keys(of: table.name)
         // Tables stay small, so that values collide and references hit.
-        let deletes = keys.count > 25 ? 60 : 8
+        let deletes = keys.count > 25 ? 60 : 12
         if !keys.isEmpty, random.chance(deletes) { return .delete(table, key: random.element(keys)) }
         if !keys.isEmpty, random.chance(35) {
             return .update(table, try fields(of: table, key: random.element(keys)))
@@ -95,7 +95,9 @@ final class SchemaHistory {
             }
             let value = range.lowerBound + Int64(random.below(range.count))
             return .integer(value < 0 && random.chance(80) ? 0 : value)
-        case .fraction: return .real(random.element([0, 0.125, 0.25, 0.5, 0.75, 1, 1, 0.5, 0, 0.25, 1.5, -0.5]))
+        case .fraction:
+            return .real(
+                random.element([0, 0.125, 0.25, 0.5, 0.75, 1, 0.5, 0, 0.25, 1, random.chance(30) ? 1.5 : 0.5]))
         case .bool: return .integer(Int64(random.below(2)))
         case .time(let isOptional):
             return isOptional && random.chance(30) ? .null : .integer(Int64(random.below(50)) * 1000)

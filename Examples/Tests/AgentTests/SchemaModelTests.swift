@@ -6,7 +6,7 @@ import Testing
 @testable import agent
 
 @Suite struct SchemaModelTests {
-    @Test(arguments: [1, 2, 3, 4] as [UInt64])
+    @Test(arguments: [1, 2, 3] as [UInt64])
     func everyRuleHoldsAsInSQLite(seed: UInt64) throws {
         let history = try SchemaHistory(seed: seed)
         for step in 1...900 {
@@ -21,7 +21,8 @@ import Testing
         #expect(history.cascades > 0)
         let report = try history.store.storage.store.verify()
         #expect(report.isSound, "seed \(seed): \(report.problems)")
-        print("seed \(seed): \(history.violations.values.reduce(0, +)) violations, \(history.cascades) cascades")
+        let counts = history.violations.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
+        print("seed \(seed): \(counts), cascades \(history.cascades)")
     }
 
     @Test func whatOthersReferToStays() throws {

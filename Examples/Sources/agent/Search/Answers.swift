@@ -37,7 +37,7 @@ extension AgentStorage {
         let words = Set(Words.of(question.text)).subtracting(Words.common)
         let snapshot = try store.snapshot()
         defer { snapshot.release() }
-        let near = try vectors.search(query, count: 8 * count, filter: question.filter, in: snapshot)
+        let near = try vectors.search(query, count: max(100, 8 * count), filter: question.filter, in: snapshot)
         var answers: [Answer] = []
         for match in near {
             guard let id = DocumentID(match.name), let snippet = try snippets.get(id, in: snapshot),

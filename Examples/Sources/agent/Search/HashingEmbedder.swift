@@ -58,6 +58,10 @@ enum Words {
         var word: [UInt8] = []
         var wasLowercase = false
         func finish() {
+            // One word for one thing and several: keys are found by key.
+            if word.count > 3, word.last == UInt8(ascii: "s"), word[word.count - 2] != UInt8(ascii: "s") {
+                word.removeLast()
+            }
             if word.count > 1 { words.append(String(decoding: word, as: UTF8.self)) }
             word = []
         }
