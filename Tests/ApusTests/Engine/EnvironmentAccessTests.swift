@@ -55,7 +55,10 @@ import Testing
     }
 
     @Test func workRunsOnAThreadOfTheDatabase() async throws {
-        let database = try RealDatabase().database
+        let real = try RealDatabase()
+        // It closes its database when it goes.
+        defer { withExtendedLifetime(real) {} }
+        let database = real.database
         let keyspace = try database.keyspace("a")
         let value = try await database.onWorker {
             try keyspace.put("k", "v")
