@@ -20,8 +20,8 @@ import Musl
 struct StoreModelTests {
     private static func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
-    private static let groupCount = 8
-    private static let historiesInGroup = Int(number("APUS_HISTORIES") ?? 16) / groupCount
+    private static let groupCount = 4
+    private static let historiesInGroup = Int(number("APUS_HISTORIES") ?? 12) / groupCount
     private static let tally = Monitor((histories: 0, crashes: 0, groupsLeft: groupCount))
 
     @Test("random histories agree with the model", arguments: 0..<groupCount)
