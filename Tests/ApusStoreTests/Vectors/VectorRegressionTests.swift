@@ -21,7 +21,9 @@ import Testing
         for number in 0..<40 {
             try vectors.upsert("\(number)", random.floats(4), metadata: ["even": .bool(number % 2 == 0)])
         }
-        let efforts = [SearchEffort.exact] + [4, .max, -1].map { .approximate(width: $0) }
+        let efforts: [SearchEffort] = [
+            .exact, .approximate(width: 4), .approximate(width: .max), .approximate(width: -1),
+        ]
         for count in [41, 1_000_000, Int.max] {
             for effort in efforts {
                 #expect(try vectors.search([1, 2, 3, 4], count: count, effort: effort).count == 40)

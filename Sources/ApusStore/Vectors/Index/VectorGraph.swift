@@ -2,8 +2,9 @@
 //
 // One flat layer, as in Vamana (Subramanya et al., "DiskANN", NeurIPS 2019) and unlike HNSW (Malkov and Yashunin, TPAMI
 // 2018), whose upper layers buy nothing here: a few dozen entry points spread over the slots do the same, and there is
-// one list to keep for each node. A tree among the links keeps every node within reach (VectorGraph+Tree.swift). Links are chosen by HNSW's and Vamana's rule: nearest first, leaving out what is nearer
-// to a neighbour already chosen. New nodes are linked both ways; a list that overflows is chosen anew.
+// one list to keep for each node. A tree among the links keeps every node within reach (VectorGraph+Tree.swift). Links
+// are chosen by HNSW's and Vamana's rule: nearest first, leaving out what is nearer to a neighbour already chosen. New
+// nodes are linked both ways; a list that overflows is chosen anew.
 //
 // Searches take no lock (see NodeMemory for why they may). Changes take turns.
 
