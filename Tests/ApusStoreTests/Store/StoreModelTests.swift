@@ -3,7 +3,7 @@
 //
 //   APUS_SEED=<seed>          runs that one alone and prints all of it
 //   APUS_SEED_OFFSET=<n>      moves the whole range of seeds
-//   APUS_HISTORIES=<n>        runs that many
+//   APUS_STORE_HISTORIES=<n>  runs that many
 
 import ApusIO
 import Testing
@@ -21,7 +21,7 @@ struct StoreModelTests {
     private static func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
 
     private static let groupCount = 4
-    private static let historiesInGroup = Int(number("APUS_HISTORIES") ?? 12) / groupCount
+    private static let historiesInGroup = Int(number("APUS_STORE_HISTORIES") ?? 12) / groupCount
     private static let tally = Monitor((histories: 0, crashes: 0, groupsLeft: groupCount))
 
     @Test("random histories agree with the model", arguments: 0..<groupCount)
