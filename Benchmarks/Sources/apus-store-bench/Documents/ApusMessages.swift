@@ -55,7 +55,8 @@ final class ApusMessages: MessageEngine {
     private init(store: Store) throws {
         self.store = store
         conversations = try store.documents()
-        messages = try store.documents()
+        let messages = try store.documents(Message.self)
+        self.messages = messages
         texts = try [\Message.id, \.conversation, \.role, \.hash].map { try messages.field($0) }
         integers = try [\Message.time, \.tokens].map { try messages.field($0) }
         text = try messages.field(\.text)

@@ -70,52 +70,78 @@ private struct DocumentWorks {
         }
     }
 
-    func reads() throws {
-        let count = bench.scaled(20_000)
-        let kinds: [(String, (any MessageEngine, Int) throws -> Int, isTyped: Bool)] = [
-            ("read by key, raw", { try $0.readRaw(Messages.messageKey($1)) }, false),
-            ("read by unique index, raw", { try $0.readRaw(hash: Messages.hash($1)) }, false),
-            ("read by key into a Codable type", { try $0.readTyped(Messages.messageKey($1)) }, true),
-            ("read by unique index into a Codable type", { try $0.readTyped(hash: Messages.hash($1)) }, true),
-        ]
-        for (name, read, isTyped) in kinds {
-            let peers: Set<String> = ["ApusStore", isTyped ? "GRDB" : "SQLite"]
-            func loop(_ engine: any MessageEngine, _ run: Int) throws {
-                var random = Random(seed: UInt64(run) + 100)
-                var total = 0
-                for _ in 0..<count { total += try read(engine, random.next(below: loaded)) }
-                guard total > 400 * count else { throw BenchFailure("\(engine.name) has lost texts") }
+    /// Every message is read once, so that what is measured is not the disk.
+    func warmUp() throws {
+        for engine in engines {
+            for number in 0..<loaded { keep(try engine.readRaw(Messages.messageKey(number))) }
+        }
+    }
+
+    /// Engines read the same keys in a run, which are made before the time runs.
+    private func reading(
+        _ targets: [String: Double], only peers: Set<String>, _ makeKeys: @escaping (Int) -> [String],
+        isInTransaction: Bool = false, _ body: @escaping (any MessageEngine, [String]) throws -> Void
+    ) -> [Contender] {
+        engines.filter { peers.contains($0.name) }.map { engine in
+            var keys: [String] = []
+            return Contender(engine.name, target: targets[engine.name], prepare: { keys = makeKeys($0) }) { _ in
+                if isInTransaction {
+                    try engine.inReadTransaction { try body(engine, keys) }
+                } else {
+                    try body(engine, keys)
+                }
+                return keys.count
             }
-            try bench.compare(
-                "\(name), autocommit",
-                contenders(["SQLite": 3, "GRDB": 5], only: peers) { engine, run in
-                    try loop(engine, run)
-                    return count
-                })
-            try bench.compare(
-                "\(name), in a read transaction",
-                contenders(["SQLite": 1.5, "GRDB": 5], only: peers) { engine, run in
-                    try engine.inReadTransaction { try loop(engine, run) }
-                    return count
-                })
+        }
+    }
+
+    func reads() throws {
+        let count = bench.scaled(50_000)
+        let kinds: [(String, key: (Int) -> String, read: (any MessageEngine, String) throws -> Int, isTyped: Bool)] = [
+            ("read by key, raw", Messages.messageKey, { try $0.readRaw($1) }, false),
+            ("read by unique index, raw", Messages.hash, { try $0.readRaw(hash: $1) }, false),
+            ("read by key into a Codable type", Messages.messageKey, { try $0.readTyped($1) }, true),
+            ("read by unique index into a Codable type", Messages.hash, { try $0.readTyped(hash: $1) }, true),
+        ]
+        for (name, key, read, isTyped) in kinds {
+            for isInTransaction in [false, true] {
+                try bench.compare(
+                    "\(name), \(isInTransaction ? "in a read transaction" : "autocommit")",
+                    reading(
+                        isTyped ? ["GRDB": 5] : ["SQLite": isInTransaction ? 1.5 : 3],
+                        only: ["ApusStore", isTyped ? "GRDB" : "SQLite"],
+                        { run in
+                            var random = Random(seed: UInt64(run) + 100)
+                            return (0..<count).map { _ in key(random.next(below: loaded)) }
+                        }, isInTransaction: isInTransaction
+                    ) { engine, keys in
+                        var total = 0
+                        for key in keys { total += try read(engine, key) }
+                        guard total > 400 * keys.count else { throw BenchFailure("\(engine.name) has lost texts") }
+                    })
+            }
         }
     }
 
     func ranges() throws {
         let count = bench.scaled(2000)
-        let kinds: [(String, (any MessageEngine, String) throws -> Int, Set<String>)] = [
-            ("last 50 messages of a conversation, raw", { try $0.readLastRaw($1) }, ["ApusStore", "SQLite"]),
-            ("last 50 messages of a conversation, Codable", { try $0.readLastTyped($1) }, ["ApusStore", "GRDB"]),
+        let kinds: [(String, (any MessageEngine, String) throws -> Int, isTyped: Bool)] = [
+            ("last 50 messages of a conversation, raw", { try $0.readLastRaw($1) }, false),
+            ("last 50 messages of a conversation, Codable", { try $0.readLastTyped($1) }, true),
         ]
-        for (name, read, peers) in kinds {
+        for (name, read, isTyped) in kinds {
             try bench.compare(
                 name,
-                contenders(["SQLite": 3, "GRDB": 5], only: peers) { engine, run in
-                    var random = Random(seed: UInt64(run) + 200)
-                    for _ in 0..<count {
-                        keep(try read(engine, Messages.conversationKey(random.next(below: conversations))))
+                reading(
+                    isTyped ? ["GRDB": 5] : ["SQLite": 3], only: ["ApusStore", isTyped ? "GRDB" : "SQLite"],
+                    { run in
+                        var random = Random(seed: UInt64(run) + 200)
+                        return (0..<count).map { _ in Messages.conversationKey(random.next(below: conversations)) }
                     }
-                    return count
+                ) { engine, keys in
+                    var total = 0
+                    for key in keys { total += try read(engine, key) }
+                    guard total > 400 * 50 * keys.count else { throw BenchFailure("\(engine.name) has lost texts") }
                 })
         }
     }
@@ -148,22 +174,21 @@ private struct DocumentWorks {
 
     private func writeAndRead(_ engine: any MessageEngine, _ run: Int, isDurable: Bool) throws -> [Sample] {
         let seconds = 2.0
-        let start = fresh(run, isDurable ? 4 : 6, bench.scaled(50) * 100) + 1_000_000_000
+        // Far from all others, and from each other: how many a run writes depends on the engine.
+        let start = (isDurable ? 1_000_000_000 : 2_000_000_000) + run * 10_000_000
         let reader = try engine.makeReader()
         let readerResult = ThreadResult()
+        var random = Random(seed: 7)
+        let keys = (0..<65_536).map { _ in Messages.messageKey(random.next(below: loaded)) }
+        nonisolated(unsafe) let unsafeReader = reader
         let group = DispatchGroup()
         let clock = ContinuousClock()
         let end = clock.now + .seconds(seconds)
-        let keyCount = loaded
-        nonisolated(unsafe) let unsafeReader = reader
         DispatchQueue(label: "reader").async(group: group) {
-            var random = Random(seed: 7)
             var count = 0
             do {
                 while clock.now < end {
-                    for _ in 0..<16 {
-                        keep(try unsafeReader.readRaw(Messages.messageKey(random.next(below: keyCount))))
-                    }
+                    for index in count..<(count + 16) { keep(try unsafeReader.readRaw(keys[index % keys.count])) }
                     count += 16
                 }
             } catch {
@@ -202,6 +227,7 @@ func runDocuments(_ bench: Bench) throws {
     #endif
     for engine in engines { try engine.load(conversations: conversations, messages: loaded) }
     let works = DocumentWorks(bench: bench, engines: engines, conversations: conversations, loaded: loaded)
+    try works.warmUp()
     // The works that take conversations away come last.
     try works.reads()
     try works.ranges()
