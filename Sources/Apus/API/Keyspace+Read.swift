@@ -99,8 +99,18 @@ extension Keyspace {
     }
 
     /// The values of several keys at one moment, in the order asked for.
+    ///
+    /// Faster than one after the other: lookups in much data mostly wait for memory, and wait together here.
     public func get(_ keys: [some ByteRepresentable]) throws(ApusError) -> [[UInt8]?] {
-        try reader().get(keys)
+        try reader().get(KeyList(keys))
+    }
+
+    /// Calls `body` with the index and value of each key where it lies, nil if it has none, in the order asked for and
+    /// at one moment. See `withValue` and `get(_:)`.
+    public func withValues(
+        for keys: [some ByteRepresentable], _ body: (_ index: Int, _ value: RawSpan?) throws -> Void
+    ) throws {
+        try reader().withValues(KeyList(keys), passingErrorsOf: body)
     }
 
     /// Calls `body` with each entry of `range` in key order, until it returns `.stop`.

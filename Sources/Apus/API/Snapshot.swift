@@ -38,21 +38,30 @@ public final class Snapshot: Sendable {
     }
 
     /// Calls `body` with the value of `key` where it lies; nil if there was none. See `Keyspace.withValue`.
-    public func withValue<Result>(
-        for key: some ByteRepresentable, in keyspace: Keyspace, _ body: (RawSpan) throws -> Result
+    @inlinable
+    public func withValue<Key: ByteRepresentable & ~Copyable & ~Escapable, Result>(
+        for key: borrowing Key, in keyspace: Keyspace, _ body: (RawSpan) throws -> Result
     ) throws -> Result? {
-        let reader = try reader(keyspace)
         var outcome: Swift.Result<Result, any Error>?
         try key.withBytes { (key) throws(ApusError) in
-            try reader.withValue(key) { (value) throws(ApusError) in
+            try withValueBytes(key, in: keyspace) { (value) throws(ApusError) in
                 do { outcome = .success(try body(value.bytes)) } catch { outcome = .failure(error) }
             }
         }
         return try outcome?.get()
     }
 
+    /// The values of several keys, in the order asked for. See `Keyspace.get(_:)`.
     public func get(_ keys: [some ByteRepresentable], in keyspace: Keyspace) throws(ApusError) -> [[UInt8]?] {
-        try reader(keyspace).get(keys)
+        try reader(keyspace).get(KeyList(keys))
+    }
+
+    /// Calls `body` with the index and value of each key where it lies. See `Keyspace.withValues`.
+    public func withValues(
+        for keys: [some ByteRepresentable], in keyspace: Keyspace,
+        _ body: (_ index: Int, _ value: RawSpan?) throws -> Void
+    ) throws {
+        try reader(keyspace).withValues(KeyList(keys), passingErrorsOf: body)
     }
 
     public func contains(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> Bool {
@@ -78,6 +87,14 @@ public final class Snapshot: Sendable {
     /// A cursor over the keyspace as the snapshot sees it; stays valid when the snapshot is released.
     public func makeCursor(_ range: KeyRange = .all, in keyspace: Keyspace) throws(ApusError) -> Cursor {
         try reader(keyspace).makeCursor(range)
+    }
+
+    @usableFromInline
+    func withValueBytes(
+        _ key: UnsafeRawBufferPointer, in keyspace: Keyspace,
+        _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void
+    ) throws(ApusError) {
+        try reader(keyspace).withValue(key, body)
     }
 
     private func reader(_ keyspace: Keyspace) throws(ApusError) -> KeyspaceReader {

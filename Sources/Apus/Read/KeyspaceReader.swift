@@ -14,15 +14,6 @@ struct KeyspaceReader: Sendable {
     var engine: Engine { keyspace.engine }
     var tree: Tree { keyspace.tree }
 
-    func get(_ keys: [some ByteRepresentable]) throws(ApusError) -> [[UInt8]?] {
-        var values: [[UInt8]?] = []
-        values.reserveCapacity(keys.count)
-        for key in keys {
-            values.append(try key.withBytes { (key) throws(ApusError) in try get(key) })
-        }
-        return values
-    }
-
     func get(_ key: UnsafeRawBufferPointer) throws(ApusError) -> [UInt8]? {
         var result: [UInt8]?
         try withValue(key) { (value) throws(ApusError) in result = [UInt8](value) }

@@ -41,6 +41,13 @@ final class LevelIndexes: @unchecked Sendable {
         }
         return false
     }
+
+    /// Calls `body` with the table of the last level whose range has `key`, if there are sorted levels.
+    @inline(__always)
+    func withLastTable(for key: UnsafeRawBufferPointer, _ body: (Table) -> Void) {
+        guard levelCount > 0 else { return }
+        levels[levelCount &- 1].withSortedTable(for: key, keyHead(key), body)
+    }
 }
 
 /// One level. `bounds[i]` describes the key range of `tables[i]`; the bytes of the keys lie in `keyBytes`.
@@ -117,6 +124,13 @@ private struct LevelIndex {
             index &+= 1
         }
         return false
+    }
+
+    @inline(__always)
+    func withSortedTable(for key: UnsafeRawBufferPointer, _ head: UInt64, _ body: (Table) -> Void) {
+        guard isSorted else { return }
+        let index = firstEndingAtOrAfter(key, head)
+        if index < count { tables[index]._withUnsafeGuaranteedRef { body($0) } }
     }
 
     /// The first table that does not end before `key`.

@@ -230,9 +230,13 @@ final class Table: Sendable {
 
     // MARK: - Opening
 
+    /// nil before the first use.
+    @inline(__always)
+    var openedTable: UnsafePointer<OpenTable>? { UnsafePointer(bitPattern: opened.load(ordering: .acquiring)) }
+
     @inline(__always)
     func openTable() throws(ApusError) -> UnsafePointer<OpenTable> {
-        if let table = UnsafePointer<OpenTable>(bitPattern: opened.load(ordering: .acquiring)) { return table }
+        if let table = openedTable { return table }
         return try open()
     }
 

@@ -10,7 +10,7 @@ public import Apus
 /// let snapshot = try store.snapshot()
 /// let session = try sessions.load(id, in: snapshot)
 /// ```
-public protocol StoreReader {
+public protocol StoreReader: AnyObject {
     /// What has expired by this time is not seen: milliseconds since 1970-01-01 UTC.
     var time: UInt64 { get }
 
@@ -51,6 +51,51 @@ extension StoreReader {
             return .next
         }
         return entries
+    }
+}
+
+extension StoreReader {
+    /// The same for collections, which ask it for every document: without generics that would be resolved while the
+    /// program runs.
+    /// - Returns: whether there is a value.
+    @inline(__always)
+    func lookUp(
+        _ key: UnsafeRawBufferPointer, in keyspace: Keyspace, _ body: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Bool {
+        switch self {
+        case let snapshot as StoreSnapshot:
+            try snapshot.snapshot.withValue(for: key, in: keyspace) { try $0.withUnsafeBytes(body) } != nil
+        case let transaction as StoreTransaction:
+            try transaction.withValue(for: key, in: keyspace) { try $0.withUnsafeBytes(body) } != nil
+        case is Store: try keyspace.withValue(for: key) { try $0.withUnsafeBytes(body) } != nil
+        default: try withValue(for: key, in: keyspace) { try $0.withUnsafeBytes(body) } != nil
+        }
+    }
+
+    @inline(__always)
+    func lookUp(
+        _ key: [UInt8], in keyspace: Keyspace, _ body: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Bool {
+        try key.withUnsafeBytes { try lookUp($0, in: keyspace, body) }
+    }
+}
+
+extension StoreReader {
+    /// Calls `body` with the index and value of each key, all of one moment if the reader shows one.
+    func lookUp(
+        _ keys: [UnsafeRawBufferPointer], in keyspace: Keyspace,
+        _ body: (Int, UnsafeRawBufferPointer?) throws -> Void
+    ) throws {
+        if let snapshot = self as? StoreSnapshot {
+            return try snapshot.snapshot.withValues(for: keys, in: keyspace) { index, value in
+                guard let value else { return try body(index, nil) }
+                try value.withUnsafeBytes { try body(index, $0) }
+            }
+        }
+        for (index, key) in keys.enumerated() {
+            let isFound = try lookUp(key, in: keyspace) { try body(index, $0) }
+            if !isFound { try body(index, nil) }
+        }
     }
 }
 

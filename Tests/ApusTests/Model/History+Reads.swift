@@ -62,7 +62,8 @@ extension History {
         let (time, sequence) = (now, lastSequence)
         switch random.below(4) {
         case 0:
-            let keys = (0..<random.between(1, 8)).map { _ in self.key() }
+            // Sometimes more than are looked up side by side.
+            let keys = (0..<random.between(1, random.below(8) == 0 ? 40 : 8)).map { _ in self.key() }
             note("get \(keys.count) keys of \(keyspace.name)")
             for (key, value) in zip(keys, try handle.get(keys)) {
                 try check(value, key, keyspace, at: sequence, time: time, "multi-get")

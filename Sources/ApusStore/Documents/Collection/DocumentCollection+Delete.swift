@@ -104,16 +104,16 @@ extension DocumentCollection {
     }
 
     /// The document as JSON.
-    func value(of key: [UInt8], in reader: some StoreReader) throws -> JSONValue? {
-        try reader.withValue(for: Self.documentPrefix + key, in: keyspace) { value in
-            try value.withUnsafeBytes { bytes in
-                do {
-                    return try JSONValue(fields: RecordView(bytes).fields, names: names.current)
-                } catch let damage as RecordDamage {
-                    throw key.withUnsafeBytes { self.damage(damage, key: $0) }
-                }
+    func value(of key: [UInt8], in reader: any StoreReader) throws -> JSONValue? {
+        var document: JSONValue?
+        _ = try reader.lookUp(Self.documentPrefix + key, in: keyspace) { bytes in
+            do {
+                document = try JSONValue(fields: RecordView(bytes).fields, names: names.current)
+            } catch let damage as RecordDamage {
+                throw key.withUnsafeBytes { self.damage(damage, key: $0) }
             }
         }
+        return document
     }
 
     // MARK: Who refers to a document
@@ -138,7 +138,7 @@ extension DocumentCollection {
 
     /// The keys of the documents that refer to `key`.
     func referrers(
-        to key: [UInt8], by reference: ReferenceDefinition, limit: Int = .max, in reader: some StoreReader
+        to key: [UInt8], by reference: ReferenceDefinition, limit: Int = .max, in reader: any StoreReader
     ) throws -> [[UInt8]] {
         var keys: [[UInt8]] = []
         if let range = try range(to: key, by: reference) {

@@ -176,7 +176,7 @@ extension DocumentCollection {
     }
 
     func checkReferences(
-        _ view: RecordView, old: [UInt8]?, _ key: UnsafeRawBufferPointer, in reader: some StoreReader
+        _ view: RecordView, old: [UInt8]?, _ key: UnsafeRawBufferPointer, in reader: any StoreReader
     ) throws {
         for reference in references {
             let value = try view.scalar(at: reference.path)
@@ -192,10 +192,9 @@ extension DocumentCollection {
                 reference.targetKeyspace.name == keyspace.name
                 && target.dropFirst(Self.documentPrefix.count).elementsEqual(key)
             if isItself { continue }
-            let expiry = try reader.withValue(for: target, in: reference.targetKeyspace) { value in
-                try value.withUnsafeBytes { try RecordView($0).header.expiry }
-            }
-            let targetKey = Self.shown(target.dropFirst(Self.documentPrefix.count))
+            var expiry: UInt64?
+            _ = try reader.lookUp(target, in: reference.targetKeyspace) { expiry = try RecordView($0).header.expiry }
+            var targetKey: String { Self.shown(target.dropFirst(Self.documentPrefix.count)) }
             guard let expiry else {
                 throw violation(
                     of: .reference, "refers to \(targetKey) of \(reference.definition.target), which does not exist",
@@ -294,13 +293,11 @@ extension DocumentCollection {
     private func owner(
         of entry: UnsafeRawBufferPointer, besides key: UnsafeRawBufferPointer, in transaction: StoreTransaction
     ) throws -> [UInt8]? {
-        let owner = try transaction.withValue(for: entry, in: keyspace) { value -> [UInt8]? in
-            try value.withUnsafeBytes { value in
-                let owner = try DocumentIndex.parse(entry, value).key
-                return owner.elementsEqual(key) ? nil : [UInt8](owner)
-            }
+        guard let value = try transaction.get(entry, in: keyspace) else { return nil }
+        return try value.withUnsafeBytes { value in
+            let owner = try DocumentIndex.parse(entry, value).key
+            return owner.elementsEqual(key) ? nil : [UInt8](owner)
         }
-        return owner ?? nil
     }
 
     /// Deletes every entry of a document.

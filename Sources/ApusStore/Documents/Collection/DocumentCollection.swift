@@ -142,6 +142,21 @@ final class DocumentCollection: StoreCollection, Sendable {
         return Array(writer.bytes.dropFirst(Self.documentPrefix.count))
     }
 
+    /// The key of the document with that encoded primary key.
+    static func documentKey(_ key: UnsafeRawBufferPointer) -> [UInt8] { documentPrefix + key }
+
+    /// The same on the stack.
+    @inline(__always)
+    static func withDocumentKey<Result>(
+        _ key: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        try withUnsafeTemporaryAllocation(byteCount: documentPrefix.count + key.count, alignment: 1) { bytes in
+            documentPrefix.withUnsafeBytes { bytes.copyMemory(from: $0) }
+            UnsafeMutableRawBufferPointer(rebasing: bytes[documentPrefix.count...]).copyMemory(from: key)
+            return try body(UnsafeRawBufferPointer(bytes))
+        }
+    }
+
     /// The key of the document with that primary key.
     func documentKey(_ value: JSONValue) throws(StoreError) -> [UInt8] {
         var writer = KeyWriter(reservingCapacity: 40)

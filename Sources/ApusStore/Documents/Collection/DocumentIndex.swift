@@ -21,6 +21,9 @@ final class DocumentIndex: Sendable {
     let number: UInt64
     let definition: IndexDefinition
     let status: Status
+    let isReady: Bool
+    /// The field of which no two documents have the same value, if the index says that of one field and all documents.
+    let uniqueField: FieldPath?
     /// What its keys begin with.
     let prefix: [UInt8]
     let paths: [ResolvedPath]
@@ -33,14 +36,15 @@ final class DocumentIndex: Sendable {
         self.number = number
         self.definition = definition
         self.status = status
+        isReady = status == .ready
+        let isOfOneField = definition.isUnique && definition.components.count == 1 && definition.condition == .always
+        uniqueField = isOfOneField ? definition.components[0].path : nil
         prefix = KeyCoder.encode(KeyElement(number))
         paths = definition.components.map { names.resolve($0.path) }
         condition = CompiledCondition(definition.condition, names)
         isPartial = definition.condition != .always
         eachIndex = definition.components.firstIndex(where: \.isEach)
     }
-
-    var isReady: Bool { status == .ready }
 
     /// An entry taken apart: the primary key and, in a covering index, the record.
     static func parse(

@@ -24,18 +24,22 @@ public struct DocumentRecord: ~Copyable {
 
     /// The whole number in a field; nil if there is none.
     public borrowing func integer(_ field: DocumentField) throws -> Int64? {
-        switch try view.scalar(at: field.path) {
-        case .integer(let value), .date(let value): value
-        default: nil
-        }
+        guard let value = try view.value(at: field.path) else { return nil }
+        return value.tag == RecordTag.date ? unzigzag(value.varint) : value.int64
     }
 
     /// Calls `body` with the UTF-8 of a text; nil if the field holds none.
+    @inlinable
     public borrowing func withText<Result>(
         _ field: DocumentField, _ body: (UnsafeRawBufferPointer) throws -> Result
     ) throws -> Result? {
-        guard case .string(let text) = try view.scalar(at: field.path) else { return nil }
-        return try body(text)
+        try text(field).map(body)
+    }
+
+    @usableFromInline
+    borrowing func text(_ field: DocumentField) throws -> UnsafeRawBufferPointer? {
+        guard let value = try view.value(at: field.path), value.isString else { return nil }
+        return value.content
     }
 }
 
@@ -54,19 +58,40 @@ extension Documents {
     }
 
     /// Calls `body` with the document where it lies; nil if there is none.
+    @inlinable
     public func withRecord<Result>(
         _ id: Root.ID, in reader: (any StoreReader)? = nil, _ body: (borrowing DocumentRecord) throws -> Result
     ) throws -> Result? {
-        try collection.read(id.documentKeyValue, in: reader) { view, _ in try body(DocumentRecord(view: view)) }
+        var result: Result?
+        try visitRecord(id, in: reader) { result = try body($0) }
+        return result
+    }
+
+    @usableFromInline
+    func visitRecord(
+        _ id: Root.ID, in reader: (any StoreReader)?, _ body: (borrowing DocumentRecord) throws -> Void
+    ) throws {
+        try collection.read(id.documentKeyValue, in: reader) { try body(DocumentRecord(view: $0)) }
     }
 
     /// The same by a unique field; see `get(by:_:in:)`.
+    @inlinable
     public func withRecord<Value: Encodable, Result>(
         by field: KeyPath<Root, Value>, _ value: Value, in reader: (any StoreReader)? = nil,
         _ body: (borrowing DocumentRecord) throws -> Result
     ) throws -> Result? {
-        try collection.read(by: FieldPath(field), JSONValue(scalar: value), in: reader) { view, _ in
-            try body(DocumentRecord(view: view))
+        var result: Result?
+        try visitRecord(by: field, value, in: reader) { result = try body($0) }
+        return result
+    }
+
+    @usableFromInline
+    func visitRecord<Value: Encodable>(
+        by field: KeyPath<Root, Value>, _ value: Value, in reader: (any StoreReader)?,
+        _ body: (borrowing DocumentRecord) throws -> Void
+    ) throws {
+        try collection.read(by: FieldPath(field), JSONValue(scalar: value), in: reader) {
+            try body(DocumentRecord(view: $0))
         }
     }
 }
@@ -76,10 +101,20 @@ extension JSONDocuments {
     public func field(_ path: FieldPath) throws -> DocumentField { try collection.field(path) }
 
     /// See `Documents.withRecord(_:in:_:)`.
+    @inlinable
     public func withRecord<Result>(
         _ key: JSONValue, in reader: (any StoreReader)? = nil, _ body: (borrowing DocumentRecord) throws -> Result
     ) throws -> Result? {
-        try collection.read(key, in: reader) { view, _ in try body(DocumentRecord(view: view)) }
+        var result: Result?
+        try visitRecord(key, in: reader) { result = try body($0) }
+        return result
+    }
+
+    @usableFromInline
+    func visitRecord(
+        _ key: JSONValue, in reader: (any StoreReader)?, _ body: (borrowing DocumentRecord) throws -> Void
+    ) throws {
+        try collection.read(key, in: reader) { try body(DocumentRecord(view: $0)) }
     }
 }
 

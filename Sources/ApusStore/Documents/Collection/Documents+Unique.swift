@@ -10,9 +10,11 @@ extension Documents {
     public func get<Value: Encodable>(
         by field: KeyPath<Root, Value>, _ value: Value, in reader: (any StoreReader)? = nil
     ) throws -> Root? {
-        try collection.read(by: FieldPath(field), JSONValue(scalar: value), in: reader) { view, names in
-            try RecordDecoder.decode(Root.self, from: view, names: names)
+        var document: Root?
+        try collection.read(by: FieldPath(field), JSONValue(scalar: value), in: reader) { view in
+            document = try RecordDecoder.decode(Root.self, from: view, names: collection.names.current)
         }
+        return document
     }
 
     /// See the synchronous form.
@@ -26,7 +28,11 @@ extension Documents {
 extension JSONDocuments {
     /// The same by the name of a field.
     public func get(by field: FieldPath, _ value: JSONValue, in reader: (any StoreReader)? = nil) throws -> JSONValue? {
-        try collection.read(by: field, value, in: reader) { try JSONValue(fields: $0.fields, names: $1) }
+        var document: JSONValue?
+        try collection.read(by: field, value, in: reader) { view in
+            document = try JSONValue(fields: view.fields, names: collection.names.current)
+        }
+        return document
     }
 
     /// See the synchronous form.
@@ -39,14 +45,12 @@ extension JSONDocuments {
 
 extension DocumentCollection {
     /// Calls `body` with the document that has that value of a unique field.
-    func read<Result>(
-        by field: FieldPath, _ value: JSONValue, in reader: (any StoreReader)?,
-        _ body: (RecordView, FieldNameTable) throws -> Result
-    ) throws -> Result? {
-        let index = try indexes(for: reader).first { index in
-            index.definition.isUnique && index.isReady && index.definition.condition == .always
-                && index.definition.components.count == 1 && index.definition.components[0].path == field
-        }
+    /// - Returns: whether there is one.
+    @discardableResult
+    func read(
+        by field: FieldPath, _ value: JSONValue, in reader: (any StoreReader)?, _ body: (RecordView) throws -> Void
+    ) throws -> Bool {
+        let index = try indexes(for: reader).first { $0.isReady && $0.uniqueField == field }
         guard let index else {
             throw error(.invalidQuery, "there is no unique index of this field alone", field: field.description)
         }
@@ -55,43 +59,36 @@ extension DocumentCollection {
         let converted = value.converted(to: component.kind) ?? value
         guard !converted.isNull,
             converted.withScalar({ writer.append($0, component.kind, descending: component.isDescending) })
-        else { return nil }
+        else { return false }
         let entry = writer.bytes
         guard let reader, !(reader is Store) else { return try readLatest(entry, of: index, body) }
-        return try read(entry, in: reader, body)
-    }
-
-    private func read<Result>(
-        _ entry: [UInt8], in reader: some StoreReader, _ body: (RecordView, FieldNameTable) throws -> Result
-    ) throws -> Result? {
-        guard let documentKey = try documentKey(behind: entry, in: reader) else { return nil }
-        return try reader.withValue(for: documentKey, in: keyspace) { value in
-            try value.withUnsafeBytes { try decode($0, documentKey, body) }
-        }
+        guard let documentKey = try documentKey(behind: entry, in: reader) else { return false }
+        return try reader.lookUp(documentKey, in: keyspace) { try view($0, documentKey, body) }
     }
 
     /// Entry and document are read one after the other, without a snapshot. Between the two the document may have
     /// changed: then it is not the one any more, and it is asked again.
-    private func readLatest<Result>(
-        _ entry: [UInt8], of index: DocumentIndex, _ body: (RecordView, FieldNameTable) throws -> Result
-    ) throws -> Result? {
+    private func readLatest(
+        _ entry: [UInt8], of index: DocumentIndex, _ body: (RecordView) throws -> Void
+    ) throws -> Bool {
         for _ in 0..<Self.attemptLimit {
             let sequence = store.database.sequence
-            guard let documentKey = try documentKey(behind: entry, in: store) else { return nil }
-            let result = try keyspace.withValue(for: documentKey) { value -> Result? in
-                try value.withUnsafeBytes { bytes in
-                    try decode(bytes, documentKey) { view, names in
-                        // Nothing at all has been written in between.
-                        if store.database.sequence == sequence { return try body(view, names) }
+            guard let documentKey = try documentKey(behind: entry, in: store) else { return false }
+            var isFound = false
+            _ = try store.lookUp(documentKey, in: keyspace) { bytes in
+                try view(bytes, documentKey) { view in
+                    // It cannot be another one if nothing at all has been written in between.
+                    if store.database.sequence != sequence {
                         let key = UnsafeRawBufferPointer(start: nil, count: 0)
                         var entries = IndexEntries()
                         try index.collectExisting(into: &entries, of: view, key: key)
-                        let isStillIt = entry.withUnsafeBytes { entries.contains($0, of: 0) }
-                        return isStillIt ? try body(view, names) : nil
+                        guard entry.withUnsafeBytes({ entries.contains($0, of: 0) }) else { return }
                     }
+                    isFound = true
+                    try body(view)
                 }
             }
-            if let result = result ?? nil { return result }
+            if isFound { return true }
         }
         throw error(.corruption, "the index \"\(index.definition.name)\" has an entry that no document has")
     }
@@ -99,26 +96,25 @@ extension DocumentCollection {
     /// So often nobody changes a document between two look-ups: the entry is a stray one.
     private static let attemptLimit = 1000
 
-    private func documentKey(behind entry: [UInt8], in reader: some StoreReader) throws -> [UInt8]? {
-        try reader.withValue(for: entry, in: keyspace) { value in
-            try value.withUnsafeBytes { value in
-                try entry.withUnsafeBytes { entry in
-                    do throws(RecordDamage) {
-                        return Self.documentPrefix + (try DocumentIndex.parse(entry, value).key)
-                    } catch {
-                        throw self.error(.corruption, error.what)
-                    }
+    private func documentKey(behind entry: [UInt8], in reader: any StoreReader) throws -> [UInt8]? {
+        var documentKey: [UInt8]?
+        _ = try reader.lookUp(entry, in: keyspace) { value in
+            try entry.withUnsafeBytes { entry in
+                do throws(RecordDamage) {
+                    documentKey = Self.documentKey(try DocumentIndex.parse(entry, value).key)
+                } catch {
+                    throw self.error(.corruption, error.what)
                 }
             }
         }
+        return documentKey
     }
 
-    private func decode<Result>(
-        _ record: UnsafeRawBufferPointer, _ documentKey: [UInt8],
-        _ body: (RecordView, FieldNameTable) throws -> Result
-    ) throws -> Result {
+    private func view(
+        _ record: UnsafeRawBufferPointer, _ documentKey: [UInt8], _ body: (RecordView) throws -> Void
+    ) throws {
         do {
-            return try body(try RecordView(record), names.current)
+            try body(try RecordView(record))
         } catch let damage as RecordDamage {
             throw error(.corruption, damage.what, key: Self.shown(documentKey.dropFirst(Self.documentPrefix.count)))
         }

@@ -28,18 +28,23 @@ public struct Documents<Root: Document>: Sendable {
         { try RecordDecoder.decode(Root.self, from: $0, names: $1) }
     }
 
+    /// Names are asked for when the record is there already, so they are never older than it.
+    private func decode(_ view: RecordView) throws -> Root { try Self.decode(view, collection.names.current) }
+
     // MARK: Reading
 
     /// The document with that key; nil if there is none.
     public func get(_ id: Root.ID, in reader: (any StoreReader)? = nil) throws -> Root? {
-        try collection.read(id.documentKeyValue, in: reader, Self.decode)
+        var document: Root?
+        try collection.read(id.documentKeyValue, in: reader) { document = try decode($0) }
+        return document
     }
 
     /// The document with its version and expiry.
     public func getVersioned(_ id: Root.ID, in reader: (any StoreReader)? = nil) throws -> Versioned<Root>? {
-        try collection.read(id.documentKeyValue, in: reader) { view, names in
-            Versioned(try Self.decode(view, names), view.header)
-        }
+        var document: Versioned<Root>?
+        try collection.read(id.documentKeyValue, in: reader) { document = Versioned(try decode($0), $0.header) }
+        return document
     }
 
     public func contains(_ id: Root.ID, in reader: (any StoreReader)? = nil) throws -> Bool {
@@ -201,23 +206,19 @@ public struct IndexDescription: Sendable, Hashable {
 }
 
 extension DocumentCollection {
-    /// Calls `body` with the document where it lies; nil if there is none.
-    func read<Result>(
-        _ key: JSONValue, in reader: (any StoreReader)?, _ body: (RecordView, FieldNameTable) throws -> Result
-    ) throws -> Result? {
-        let documentKey = try documentKey(key)
-        func decode(_ value: RawSpan) throws -> Result {
-            try value.withUnsafeBytes { bytes in
-                do {
-                    // The names after the record: they are never older than it.
-                    return try body(try RecordView(bytes), names.current)
-                } catch let damage as RecordDamage {
-                    throw error(.corruption, damage.what, key: key.jsonText)
-                }
+    /// Calls `body` with the document where it lies.
+    /// - Returns: whether there is one.
+    @discardableResult
+    func read(
+        _ key: JSONValue, in reader: (any StoreReader)?, _ body: (RecordView) throws -> Void
+    ) throws -> Bool {
+        try (reader ?? store).lookUp(try documentKey(key), in: keyspace) { bytes in
+            do {
+                try body(try RecordView(bytes))
+            } catch let damage as RecordDamage {
+                throw error(.corruption, damage.what, key: key.jsonText)
             }
         }
-        guard let reader else { return try keyspace.withValue(for: documentKey, decode) }
-        return try reader.withValue(for: documentKey, in: keyspace, decode)
     }
 
     func contains(_ key: JSONValue, in reader: (any StoreReader)?) throws -> Bool {

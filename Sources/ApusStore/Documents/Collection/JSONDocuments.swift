@@ -26,13 +26,19 @@ public struct JSONDocuments: Sendable {
 
     /// The document with that key; nil if there is none.
     public func get(_ key: JSONValue, in reader: (any StoreReader)? = nil) throws -> JSONValue? {
-        try collection.read(key, in: reader) { try JSONValue(fields: $0.fields, names: $1) }
+        var document: JSONValue?
+        try collection.read(key, in: reader) { document = try decode($0) }
+        return document
+    }
+
+    private func decode(_ view: RecordView) throws -> JSONValue {
+        try JSONValue(fields: view.fields, names: collection.names.current)
     }
 
     public func getVersioned(_ key: JSONValue, in reader: (any StoreReader)? = nil) throws -> Versioned<JSONValue>? {
-        try collection.read(key, in: reader) { view, names in
-            Versioned(try JSONValue(fields: view.fields, names: names), view.header)
-        }
+        var document: Versioned<JSONValue>?
+        try collection.read(key, in: reader) { document = Versioned(try decode($0), $0.header) }
+        return document
     }
 
     public func contains(_ key: JSONValue, in reader: (any StoreReader)? = nil) throws -> Bool {

@@ -205,22 +205,21 @@ public struct DocumentQuery<Root> {
         try run { run, reader in try run.groups(by: fields, computations, in: reader) }
     }
 
-    func run<Result>(_ body: (inout QueryRun, any StoreReader) throws -> Result) throws -> Result {
+    func run<Result>(_ body: (QueryRun, any StoreReader) throws -> Result) throws -> Result {
         if var error {
             error.collection = error.collection ?? collection.name.description
             throw error
         }
         if let reader, !(reader is Store) {
-            var run = try QueryRun(collection, specification, for: reader)
-            return try body(&run, reader)
+            return try body(try QueryRun(collection, specification, for: reader), reader)
         }
         // Entries, documents and names have to be of one moment; a single walk is.
         var run = try QueryRun(collection, specification, for: nil)
-        if run.isOneWalk, !run.hasUnknownNames { return try body(&run, collection.store) }
+        if run.isOneWalk, !run.hasUnknownNames { return try body(run, collection.store) }
         let snapshot = try collection.store.snapshot()
         defer { snapshot.release() }
         if run.hasUnknownNames { run = try QueryRun(collection, specification, for: nil) }
-        return try body(&run, snapshot)
+        return try body(run, snapshot)
     }
 }
 

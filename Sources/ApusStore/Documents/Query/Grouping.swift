@@ -101,8 +101,8 @@ extension JSONValue {
 
 extension QueryRun {
     /// The groups, in the order of their keys. Offset and limit count groups.
-    mutating func groups(
-        by fields: [FieldPath], _ computations: [Computation], in reader: some StoreReader
+    func groups(
+        by fields: [FieldPath], _ computations: [Computation], in reader: any StoreReader
     ) throws -> [DocumentGroup] {
         let paths = fields.map { names.resolve($0) }
         let aggregatePaths = computations.map { $0.path.map { names.resolve($0) } }

@@ -20,13 +20,18 @@ struct QueryMatch {
     let view: RecordView
 }
 
-struct QueryRun {
+/// One answering of one query.
+final class QueryRun {
     let collection: DocumentCollection
     let specification: QuerySpecification
     let plan: QueryPlan
     let names: FieldNameTable
-    private let residual: CompiledCondition
+    /// What is asked of each document; nil if its being there is enough.
+    private let residual: CompiledCondition?
     private(set) var effort = QueryEffort()
+    /// How many documents are looked up at a time: not more than are wanted, as far as that is known.
+    private var groupLimit: Int
+    private static let largestGroup = 64
     /// A field has a name that no document had when the query began; one that is written meanwhile may have it.
     var hasUnknownNames: Bool {
         specification.condition.paths.contains { path in path.names.contains { names.id(of: $0) == nil } }
@@ -46,12 +51,14 @@ struct QueryRun {
         self.specification = specification
         plan = QueryPlanner(schema, specification).plan(try collection.indexes(for: reader))
         names = collection.names.current
-        residual = CompiledCondition(plan.residual, names)
+        let wanted = (specification.limit ?? .max).addingReportingOverflow(specification.offset)
+        groupLimit = wanted.overflow ? Self.largestGroup : max(1, min(wanted.partialValue, Self.largestGroup))
+        residual = plan.residual == .always ? nil : CompiledCondition(plan.residual, names)
     }
 
     /// Calls `body` with every document that satisfies the condition, in the order of the walk.
-    mutating func forEachMatch(
-        in reader: some StoreReader, _ body: (QueryMatch) throws -> ScanStep
+    func forEachMatch(
+        in reader: any StoreReader, _ body: (QueryMatch) throws -> ScanStep
     ) throws {
         var isStopped = false
         for range in plan.isReversed ? plan.ranges.reversed() : plan.ranges where !isStopped {
@@ -64,8 +71,8 @@ struct QueryRun {
         }
     }
 
-    private mutating func walk(
-        _ range: KeyRange, in reader: some StoreReader, _ body: (QueryMatch) throws -> ScanStep
+    private func walk(
+        _ range: KeyRange, in reader: any StoreReader, _ body: (QueryMatch) throws -> ScanStep
     ) throws {
         switch plan.access {
         case .documents:
@@ -78,31 +85,63 @@ struct QueryRun {
                     }
                 }
             }
-        case .index(let index):
-            var documentKey = DocumentCollection.documentPrefix
+        case .index(let index) where index.definition.isCovering:
             try reader.scan(range, in: collection.keyspace, reversed: plan.isReversed, limit: .max) { entry, value in
                 try entry.withUnsafeBytes { entry in
                     try value.withUnsafeBytes { value in
                         effort.scanned += 1
                         let (key, record) = try parse(entry, value)
-                        if index.definition.isCovering { return try offer(key, record, body) }
-                        documentKey.removeLast(documentKey.count - DocumentCollection.documentPrefix.count)
-                        documentKey.append(contentsOf: key)
-                        effort.fetched += 1
-                        let step = try reader.withValue(for: documentKey, in: collection.keyspace) { record in
-                            try record.withUnsafeBytes { try offer(key, $0, body) }
-                        }
-                        guard let step else {
-                            throw collection.error(
-                                .corruption,
-                                "the index \"\(index.definition.name)\" has an entry of it, but there is no "
-                                    + "such document", key: DocumentCollection.shown(key))
-                        }
-                        return step
+                        return try offer(key, record, body)
                     }
                 }
             }
+        case .index(let index): try walk(range, of: index, in: reader, body)
         }
+    }
+
+    /// Entries are walked, and the documents behind them looked up, several at a time: their lookups overlap.
+    private func walk(
+        _ range: KeyRange, of index: DocumentIndex, in reader: any StoreReader,
+        _ body: (QueryMatch) throws -> ScanStep
+    ) throws {
+        var group = DocumentGroupKeys()
+        var isStopped = false
+        try reader.scan(range, in: collection.keyspace, reversed: plan.isReversed, limit: .max) { entry, value in
+            try entry.withUnsafeBytes { entry in
+                try value.withUnsafeBytes { value in
+                    effort.scanned += 1
+                    group.append(try parse(entry, value).key)
+                }
+            }
+            if group.count < groupLimit { return .next }
+            isStopped = try offer(&group, of: index, in: reader, body) == .stop
+            return isStopped ? .stop : .next
+        }
+        if !isStopped { _ = try offer(&group, of: index, in: reader, body) }
+    }
+
+    private func offer(
+        _ group: inout DocumentGroupKeys, of index: DocumentIndex, in reader: any StoreReader,
+        _ body: (QueryMatch) throws -> ScanStep
+    ) throws -> ScanStep {
+        var step = ScanStep.next
+        try group.withKeys { keys in
+            try reader.lookUp(keys, in: collection.keyspace) { number, record in
+                if step == .stop { return }
+                effort.fetched += 1
+                let key = UnsafeRawBufferPointer(rebasing: keys[number][DocumentCollection.documentPrefix.count...])
+                guard let record else {
+                    throw collection.error(
+                        .corruption,
+                        "the index \"\(index.definition.name)\" has an entry of it, but there is no such document",
+                        key: DocumentCollection.shown(key))
+                }
+                step = try offer(key, record, body)
+            }
+        }
+        group.removeAll()
+        groupLimit = min(2 * groupLimit, Self.largestGroup)
+        return step
     }
 
     private func parse(
@@ -115,12 +154,12 @@ struct QueryRun {
         }
     }
 
-    private mutating func offer(
+    private func offer(
         _ key: UnsafeRawBufferPointer, _ record: UnsafeRawBufferPointer, _ body: (QueryMatch) throws -> ScanStep
     ) throws -> ScanStep {
         do {
             let view = try RecordView(record)
-            if plan.residual != .always, try !residual.holds(view) { return .next }
+            if let residual, try !residual.holds(view) { return .next }
             effort.matched += 1
             return try body(QueryMatch(key: key, record: record, view: view))
         } catch let damage as RecordDamage {
@@ -131,8 +170,8 @@ struct QueryRun {
     // MARK: Documents
 
     /// Calls `body` with the documents asked for: sorted, from the offset on, up to the limit.
-    mutating func forEachDocument(
-        in reader: some StoreReader, _ body: (QueryMatch) throws -> ScanStep
+    func forEachDocument(
+        in reader: any StoreReader, _ body: (QueryMatch) throws -> ScanStep
     ) throws {
         let limit = specification.limit ?? .max
         guard limit > 0 else { return }
@@ -157,8 +196,8 @@ struct QueryRun {
         var record: [UInt8]
     }
 
-    private mutating func forEachSorted(
-        in reader: some StoreReader, limit: Int, _ body: (QueryMatch) throws -> ScanStep
+    private func forEachSorted(
+        in reader: any StoreReader, limit: Int, _ body: (QueryMatch) throws -> ScanStep
     ) throws {
         let (needed, overflow) = limit.addingReportingOverflow(specification.offset)
         let kept = overflow ? Int.max : needed
@@ -200,7 +239,7 @@ struct QueryRun {
     // MARK: Counting
 
     /// How many documents satisfy the condition, offset and limit applied.
-    mutating func count(in reader: some StoreReader) throws -> Int {
+    func count(in reader: any StoreReader) throws -> Int {
         var count = 0
         // More than these are not asked for.
         let (sum, overflow) = (specification.limit ?? .max).addingReportingOverflow(specification.offset)
@@ -221,5 +260,35 @@ struct QueryRun {
             }
         }
         return max(0, count - specification.offset)
+    }
+}
+
+/// Keys of documents that are looked up together.
+private struct DocumentGroupKeys {
+    private var bytes: [UInt8] = []
+    private var ends: [Int] = []
+
+    var count: Int { ends.count }
+
+    mutating func append(_ key: UnsafeRawBufferPointer) {
+        bytes += DocumentCollection.documentPrefix
+        bytes.append(contentsOf: key)
+        ends.append(bytes.count)
+    }
+
+    mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
+    }
+
+    func withKeys(_ body: ([UnsafeRawBufferPointer]) throws -> Void) throws {
+        try bytes.withUnsafeBytes { bytes in
+            var start = 0
+            try body(
+                ends.map { end in
+                    defer { start = end }
+                    return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                })
+        }
     }
 }

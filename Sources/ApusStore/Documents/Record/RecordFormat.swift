@@ -93,7 +93,14 @@ struct RecordView {
     }
 
     /// The value at a path of names; nil if there is none.
+    @inline(__always)
     func value(at path: ResolvedPath) throws(RecordDamage) -> RawValue? {
+        if path.number == 0 { return try search(path) }
+        var cursor = RecordCursor(fields)
+        return try cursor.find(path.number)
+    }
+
+    private func search(_ path: ResolvedPath) throws(RecordDamage) -> RawValue? {
         var fields = fields
         var depth = 0
         while true {
@@ -114,15 +121,32 @@ struct ResolvedPath: Sendable {
         var name: String
     }
 
-    var steps: [Step]
+    let steps: [Step]
+    /// The number of the name, if it is one alone that has a number, so that most fields are found by that; else 0.
+    let number: UInt32
+
+    init(steps: [Step]) {
+        self.steps = steps
+        number = steps.count == 1 ? steps[0].id : 0
+    }
 }
 
-/// A value where it lies: its tag, and its content without tag and lengths.
+/// A value where it lies: its tag, and its content without tag and lengths. Small enough to be returned in registers,
+/// since reading documents is little else than returning these.
 struct RawValue {
+    private let start: UnsafeRawPointer
+    private let count: UInt32
     let tag: UInt8
-    let content: UnsafeRawBufferPointer
-    /// From the tag to the end.
-    let whole: UnsafeRawBufferPointer
+
+    @inline(__always)
+    init(tag: UInt8, start: UnsafeRawPointer, count: UInt32) {
+        self.start = start
+        self.count = count
+        self.tag = tag
+    }
+
+    @inline(__always)
+    var content: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: Int(count)) }
 
     var isNull: Bool { tag == RecordTag.null }
     var isString: Bool { tag == RecordTag.string || tag >= RecordTag.shortString && tag < 0xC0 }
@@ -139,7 +163,9 @@ struct RecordCursor {
     @inline(__always)
     var isAtEnd: Bool { position >= bytes.count }
 
-    var rest: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: bytes[position...]) }
+    var rest: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: bytes.baseAddress.map { $0 + position }, count: bytes.count &- position)
+    }
 
     @inline(__always)
     mutating func byte() throws(RecordDamage) -> UInt8 {
@@ -171,7 +197,7 @@ struct RecordCursor {
     mutating func take(_ count: Int) throws(RecordDamage) -> UnsafeRawBufferPointer {
         guard count >= 0, count <= bytes.count &- position else { throw RecordDamage("the record is cut off") }
         defer { position &+= count }
-        return UnsafeRawBufferPointer(rebasing: bytes[position..<(position &+ count)])
+        return UnsafeRawBufferPointer(start: bytes.baseAddress.map { $0 + position }, count: count)
     }
 
     @inline(__always)
@@ -183,11 +209,10 @@ struct RecordCursor {
     /// The value that starts here; the cursor stands behind it afterwards.
     @inline(__always)
     mutating func value() throws(RecordDamage) -> RawValue {
-        let start = position
         let tag = try byte()
         let content = try content(of: tag)
-        return RawValue(
-            tag: tag, content: content, whole: UnsafeRawBufferPointer(rebasing: bytes[start..<position]))
+        guard let short = UInt32(exactly: content.count) else { throw RecordDamage("a value has 4 GiB or more") }
+        return RawValue(tag: tag, start: content.baseAddress!, count: short)
     }
 
     @inline(__always)
@@ -201,7 +226,7 @@ struct RecordCursor {
         case RecordTag.integer, RecordTag.unsigned, RecordTag.date:
             let start = position
             _ = try varint()
-            return UnsafeRawBufferPointer(rebasing: bytes[start..<position])
+            return UnsafeRawBufferPointer(start: bytes.baseAddress! + start, count: position &- start)
         case RecordTag.double: return try take(8)
         case RecordTag.float: return try take(4)
         case RecordTag.string, RecordTag.bytes: return try take(try varint())
@@ -220,6 +245,51 @@ struct RecordCursor {
         if id == 0 { return (0, try take(try varint())) }
         guard let short = UInt32(exactly: id) else { throw RecordDamage("a name of the record has an absurd number") }
         return (short, nil)
+    }
+
+    /// The value of the field with that number, from here on; the cursor stands behind it afterwards.
+    mutating func find(_ number: UInt32) throws(RecordDamage) -> RawValue? {
+        try skipPlainFields(until: number)
+        while !isAtEnd {
+            if try fieldName().id == number { return try value() }
+            _ = try content(of: try byte())
+        }
+        return nil
+    }
+
+    /// Goes on as long as names have one byte, and the first byte of a value, or the one behind it, says how long the
+    /// value is: so are most fields of most records. Stands before the field afterwards, or before the first one that is
+    /// not so plain.
+    @inline(__always)
+    private mutating func skipPlainFields(until number: UInt32) throws(RecordDamage) {
+        // Name, tag, length.
+        while position &+ 3 <= bytes.count {
+            let name = bytes[position]
+            if name >= 0x80 || name == 0 || UInt32(name) == number { return }
+            let tag = bytes[position &+ 1]
+            var length = 2
+            if tag >= 0x40 {
+                if tag >= 0xC0 { return }
+                if tag >= 0x80 { length = 2 &+ Int(tag & 0x3F) }
+            } else {
+                let next = bytes[position &+ 2]
+                switch tag {
+                case RecordTag.null, RecordTag.true, RecordTag.false: break
+                case RecordTag.double: length = 10
+                case RecordTag.id: length = 18
+                case RecordTag.string where next < 0x80: length = 3 &+ Int(next)
+                case RecordTag.integer, RecordTag.date:
+                    // Most have more than one byte; none has more than ten.
+                    length = 3
+                    while length <= 12, position &+ length <= bytes.count, bytes[position &+ length &- 1] >= 0x80 {
+                        length &+= 1
+                    }
+                default: return
+                }
+            }
+            guard length <= bytes.count &- position else { throw RecordDamage("the record is cut off") }
+            position &+= length
+        }
     }
 
     /// The value of the field with that name among `fields`.
