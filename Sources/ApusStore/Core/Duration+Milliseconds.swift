@@ -11,4 +11,13 @@ extension Duration {
         if overflow || product >= longest { return longest }
         return Swift.min(longest, product + (UInt64(attoseconds) + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
+
+    /// Whole milliseconds, rounded towards zero, of either sign; as many as an integer holds.
+    var saturatedMilliseconds: Int64 {
+        let (milliseconds, overflow) = components.seconds.multipliedReportingOverflow(by: 1000)
+        if overflow { return components.seconds < 0 ? .min : .max }
+        let rest = components.attoseconds / 1_000_000_000_000_000
+        let (sum, isTooLarge) = milliseconds.addingReportingOverflow(rest)
+        return isTooLarge ? (rest < 0 ? .min : .max) : sum
+    }
 }

@@ -99,6 +99,8 @@ public final class Store: Sendable {
         _ kind: CollectionKind, _ name: String, definition: [UInt8], make: (CollectionRecord?) throws -> Collection
     ) throws -> Collection {
         let name = try CollectionName(kind, name)
+        try collections.withLock { try $0.beginOpening(name, definition) }
+        defer { collections.withLock { $0.endOpening(name) } }
         while true {
             let opened = collections.withLock { $0.openedCount[name] }
             if let existing = try existing(name, definition, as: Collection.self) { return existing }
@@ -150,6 +152,23 @@ private struct OpenCollections {
     var byName: [CollectionName: WeakCollection] = [:]
     /// How often each was added.
     var openedCount: [CollectionName: Int] = [:]
+    /// Those that are being opened, with what definition and by how many at once.
+    private var opening: [CollectionName: (definition: [UInt8], count: Int)] = [:]
+
+    /// Opening with a new definition writes it into the catalogue, so two definitions must not be opened side by side: one
+    /// of them would be in use, and the other in the catalogue.
+    mutating func beginOpening(_ name: CollectionName, _ definition: [UInt8]) throws(StoreError) {
+        if let current = opening[name], current.definition != definition {
+            throw StoreError(
+                .definitionMismatch, "is being opened with another definition", collection: name.description)
+        }
+        opening[name, default: (definition, 0)].count += 1
+    }
+
+    mutating func endOpening(_ name: CollectionName) {
+        opening[name]!.count -= 1
+        if opening[name]!.count == 0 { opening[name] = nil }
+    }
 }
 
 /// Lets go of a collection when its last user does: collections keep their store, so the store must not keep them.

@@ -99,6 +99,35 @@ import Testing
         try store.close()
     }
 
+    private final class Stub: StoreCollection {
+        let definition: [UInt8]
+        init(_ definition: [UInt8]) { self.definition = definition }
+    }
+
+    /// Of two threads that opened one collection with different schemas at the same time, one had its own in use, and
+    /// the other's in the catalogue.
+    @Test func twoDefinitionsAreNotOpenedSideBySide() throws {
+        let store = try StoreFixture().open()
+        let stub = try store.collection(.documents, "d", definition: [1]) { _ in
+            let error = #expect(throws: StoreError.self) {
+                try store.collection(.documents, "d", definition: [2]) { _ in Stub([2]) }
+            }
+            #expect(error?.kind == .definitionMismatch)
+            // The same definition may: one of both is kept.
+            _ = try store.collection(.documents, "d", definition: [1]) { _ in Stub([1]) }
+            return Stub([1])
+        }
+        #expect(stub.definition == [1])
+        // One that could not be opened is not being opened any more.
+        struct Refusal: Error {}
+        #expect(throws: Refusal.self) {
+            let _: Stub = try store.collection(.documents, "e", definition: [1]) { _ in throw Refusal() }
+        }
+        let other = try store.collection(.documents, "e", definition: [2]) { _ in Stub([2]) }
+        #expect(other.definition == [2])
+        try store.close()
+    }
+
     /// Seconds that fit into milliseconds, and do not with their fraction.
     @Test func durationsOfAnyLengthAreCounted() {
         let longest = UInt64.max / 4

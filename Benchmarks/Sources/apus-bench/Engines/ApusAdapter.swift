@@ -96,9 +96,7 @@ final class ApusSession: EngineSession {
     func getMany(_ keys: KeyBatch, _ visit: (UnsafeRawBufferPointer) -> Void) throws {
         wanted.removeAll(keepingCapacity: true)
         for index in 0..<keys.count { wanted.append(keys[index]) }
-        for case let value? in try keyspace.get(wanted) {
-            value.withUnsafeBytes { visit($0) }
-        }
+        try keyspace.withValues(for: wanted) { _, value in value?.withUnsafeBytes { visit($0) } }
     }
 
     func openCursor(_ direction: ScanDirection) throws {

@@ -57,12 +57,19 @@ extension Store {
 
     func documentCollection(named name: String) throws -> DocumentCollection {
         let collection = try CollectionName(.documents, name)
-        guard let record = try catalogue.record(of: collection, in: self) else {
-            throw StoreError(.notFound, "there is no such collection", collection: collection.description)
-        }
-        let schema = try SchemaDefinition(encoded: record.definition, of: collection.description)
-        return try self.collection(.documents, name, definition: schema.encoded) { record in
-            try open(collection, schema, record)
+        while true {
+            guard let record = try catalogue.record(of: collection, in: self) else {
+                throw StoreError(.notFound, "there is no such collection", collection: collection.description)
+            }
+            let schema = try SchemaDefinition(encoded: record.definition, of: collection.description)
+            do {
+                return try self.collection(.documents, name, definition: schema.encoded) { record in
+                    try open(collection, schema, record)
+                }
+            } catch let error as StoreError where error.kind == .definitionMismatch {
+                // Somebody may have changed the schema since it was read: then it is opened with the new one.
+                if try catalogue.record(of: collection, in: self) == record { throw error }
+            }
         }
     }
 

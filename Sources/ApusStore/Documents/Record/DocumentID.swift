@@ -142,17 +142,6 @@ extension Timestamp: Codable {
     }
 }
 
-extension Duration {
-    /// As many as an integer holds.
-    var saturatedMilliseconds: Int64 {
-        let (milliseconds, overflow) = components.seconds.multipliedReportingOverflow(by: 1000)
-        if overflow { return components.seconds < 0 ? .min : .max }
-        let rest = components.attoseconds / 1_000_000_000_000_000
-        let (sum, isTooLarge) = milliseconds.addingReportingOverflow(rest)
-        return isTooLarge ? (rest < 0 ? .min : .max) : sum
-    }
-}
-
 /// The value of a hexadecimal digit; nil if it is none.
 func hexDigit(_ byte: UInt8) -> UInt8? {
     switch byte {
