@@ -113,8 +113,6 @@ import Testing
                 try store.collection(.documents, "d", definition: [2]) { _ in Stub([2]) }
             }
             #expect(error?.kind == .definitionMismatch)
-            // The same definition may: one of both is kept.
-            _ = try store.collection(.documents, "d", definition: [1]) { _ in Stub([1]) }
             return Stub([1])
         }
         #expect(stub.definition == [1])
