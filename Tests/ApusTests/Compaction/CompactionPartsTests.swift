@@ -73,6 +73,23 @@ import Testing
         )
         #expect(TombstoneElision(levels: [[], []]).isAtBottom)
     }
+
+    @Test func aMergeWithinLevelZeroKeepsDeletionsOfKeysThatOlderTablesOfLevelZeroHold() {
+        let inputs: [TableMetadata] = [.plain(9, "a", "c"), .plain(8, "f", "h")]
+        let older: [TableMetadata] = [.plain(7, "g", "k"), .plain(6, "p", "q")]
+        let newer = TableMetadata.plain(10, "b", "b")
+        let tree = TreeSummary(levels: [[newer] + inputs + older, [], [.plain(1, "a", "a")]])
+        let plan = CompactionPlan(
+            reason: .levelZeroPressure, inputs: [CompactionLevel(level: 0, tables: inputs)], targetLevel: 0)
+        #expect(plan.violation(in: tree) == nil)
+        var elision = plan.elision(in: tree)
+        let kept = inputs.flatMap { table in
+            (table.bounds.smallest[0]...table.bounds.largest[0]).filter { key in
+                [key].withUnsafeBytes { elision.mayHold($0) }
+            }
+        }
+        #expect(kept == [UInt8]("agh"))
+    }
 }
 
 @Suite struct OutputSplitterTests {
