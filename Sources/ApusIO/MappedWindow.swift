@@ -51,6 +51,9 @@ final class MappedWindow: @unchecked Sendable {
 
     deinit { munmap(base, byteCount) }
 
+    /// The bytes of the file that it shows.
+    var range: Range<UInt64> { offset..<(offset + UInt64(byteCount)) }
+
     @inline(__always)
     func contains(_ offset: UInt64, _ count: Int) -> Bool {
         offset >= self.offset && offset &- self.offset &+ UInt64(count) <= UInt64(byteCount)

@@ -19,6 +19,26 @@ final class POSIXFile: File, @unchecked Sendable {
     /// The file was synced since the window was made ready.
     private let isWindowStale = Atomic(false)
 
+    /// What another thread has made ready behind the window.
+    private struct Prepared {
+        var window: MappedWindow?
+        /// The window before the current one.
+        var done: MappedWindow?
+        /// How often the file had been synced before.
+        var synchronizations = 0
+        /// The descriptor may belong to another file.
+        var isClosed = false
+    }
+    private let prepared = Monitor(Prepared())
+    private let synchronizations = Atomic(0)
+
+    /// Written in a row, and not yet on their way to the disk. Belongs to the thread that writes.
+    @exclusivity(unchecked) private var waiting: Range<UInt64> = 0..<0
+    /// Enough for a disk to be busy for a while.
+    private static let writebackByteCount: UInt64 = 1 << 20
+    /// Pieces from here on are written even by `store`: one call copies them at the cost of making their pages writable.
+    private static let largestStored = 4 << 10
+
     init(adopting descriptor: Descriptor, path: String) {
         self.descriptor = Atomic(descriptor)
         self.path = path
@@ -42,11 +62,23 @@ final class POSIXFile: File, @unchecked Sendable {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
         try Syscalls.write(current, bytes, at: offset, path: path)
+        beginWriteback(of: offset..<(offset + UInt64(bytes.count)))
+    }
+
+    /// Has the disk begin with what was written, now and then: a sync that comes after a hundred megabytes would let
+    /// everybody wait who writes. Bytes in a window follow when the window moves on.
+    private func beginWriteback(of written: Range<UInt64>) {
+        waiting = waiting.upperBound == written.lowerBound ? waiting.lowerBound..<written.upperBound : written
+        guard waiting.upperBound - waiting.lowerBound >= Self.writebackByteCount else { return }
+        Syscalls.beginWriteback(current, waiting)
+        waiting = waiting.upperBound..<waiting.upperBound
     }
 
     @inline(__always)
     func store(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
-        if let window, window.contains(offset, bytes.count), !isWindowStale.load(ordering: .relaxed) {
+        if bytes.count < Self.largestStored, let window, window.contains(offset, bytes.count),
+            !isWindowStale.load(ordering: .relaxed)
+        {
             return window.store(bytes, at: offset)
         }
         try storeElsewhere(bytes, at: offset)
@@ -55,10 +87,9 @@ final class POSIXFile: File, @unchecked Sendable {
     /// Moves the window, or writes if there can be none.
     @inline(never)
     private func storeElsewhere(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
-        let fits = bytes.count <= MappedWindow.byteCount / 2
-        guard fits, moveWindow(to: offset), let window, window.contains(offset, bytes.count) else {
-            return try write(bytes, at: offset)
-        }
+        guard bytes.count < Self.largestStored, moveWindow(to: offset), let window,
+            window.contains(offset, bytes.count)
+        else { return try write(bytes, at: offset) }
         window.store(bytes, at: offset)
     }
 
@@ -72,16 +103,46 @@ final class POSIXFile: File, @unchecked Sendable {
             isStorable = false
             return false
         }
+        let old = window
         window = nil
         if isStorable == nil { isStorable = MappedWindow.isReliable(current) }
         guard isStorable == true, let length = try? byteCount(), offset < length else { return false }
-        window = MappedWindow(current, at: offset, fileByteCount: length)
+        window = takePrepared(for: offset) ?? MappedWindow(current, at: offset, fileByteCount: length)
         isStorable = window != nil
-        return window != nil
+        guard let window else { return false }
+        prepared.withLock { $0.done = old }
+        prepareWindow(after: window, fileByteCount: length)
+        return true
+    }
+
+    /// The window made ahead of time, if it is the right one.
+    private func takePrepared(for offset: UInt64) -> MappedWindow? {
+        let (ready, isFresh) = prepared.withLock { prepared in
+            defer { prepared.window = nil }
+            return (prepared.window, prepared.synchronizations == synchronizations.load(ordering: .relaxed))
+        }
+        guard let ready, ready.contains(offset, 1), isFresh || ready.prepare(from: offset) else { return nil }
+        return ready
+    }
+
+    /// Has the next window made by another thread, which also puts the one before away and lets the disk begin with it.
+    private func prepareWindow(after window: MappedWindow, fileByteCount: UInt64) {
+        PageHelper.shared.run { [self] in
+            prepared.withLock { prepared in
+                guard !prepared.isClosed else { return }
+                prepared.synchronizations = synchronizations.load(ordering: .relaxed)
+                prepared.window = MappedWindow(current, at: window.range.upperBound, fileByteCount: fileByteCount)
+                guard let written = prepared.done?.range else { return }
+                // Unmapped first: of a mapped page that is being written, the system tells every processor.
+                prepared.done = nil
+                Syscalls.beginWriteback(current, written)
+            }
+        }
     }
 
     func synchronize() throws(IOError) {
         isWindowStale.store(true, ordering: .relaxed)
+        synchronizations.wrappingAdd(1, ordering: .relaxed)
         try Syscalls.synchronizeData(current, path: path)
     }
 
@@ -102,6 +163,11 @@ final class POSIXFile: File, @unchecked Sendable {
     func close() throws(IOError) {
         window = nil
         isStorable = false
+        prepared.withLock { prepared in
+            prepared.isClosed = true
+            prepared.window = nil
+            prepared.done = nil
+        }
         try closeOnce()
     }
 }

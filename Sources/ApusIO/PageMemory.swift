@@ -19,7 +19,11 @@ public final class PageMemory: @unchecked Sendable {
     public let byteCount: Int
     private let isMapped: Bool
 
+    /// Where pages that have been asked for ahead of their use end. Belongs to whoever fills the memory.
+    @exclusivity(unchecked) private var warmedByteCount = 0
+
     private static let largestBlock = 64 << 10
+    private static let hugePageByteCount = 2 << 20
     /// A cache line: what is laid out in such memory counts on it.
     private static let blockAlignment = 64
 
@@ -40,11 +44,35 @@ public final class PageMemory: @unchecked Sendable {
         self.byteCount = rounded
         #if os(Linux)
         // Small users stay small: the first 2 MiB come in ordinary pages. Advice, so a refusal does no harm.
-        let hugePageByteCount = 2 << 20
-        if rounded > hugePageByteCount {
+        if rounded > Self.hugePageByteCount {
             let adviseHugePages: Int32 = 14  // MADV_HUGEPAGE, a macro that Musl hides
-            _ = madvise(base + hugePageByteCount, rounded - hugePageByteCount, adviseHugePages)
+            _ = madvise(base + Self.hugePageByteCount, rounded - Self.hugePageByteCount, adviseHugePages)
         }
+        #endif
+    }
+
+    /// For memory that is filled from front to back: has the next few megabytes made ready by another thread, because the
+    /// system clears every page first, which takes longer than filling it. Memory that has been used before is ready.
+    ///
+    /// - Parameter used: how far it is filled.
+    /// - Returns: how far it will be filled when it is time to ask again.
+    public func warm(ahead used: Int) -> Int {
+        #if os(Linux)
+        let page = Self.hugePageByteCount
+        guard isMapped, byteCount > 4 * page else { return .max }
+        // The page after the next: the writer may be in the next before anybody else is.
+        let start = (used / page + 2) * page
+        let end = min(start + page, byteCount)
+        if start < end, end > warmedByteCount {
+            warmedByteCount = end
+            PageHelper.shared.run {
+                let populateForWriting: Int32 = 23  // MADV_POPULATE_WRITE, a macro; Linux 5.14
+                _ = madvise(self.base + start, end - start, populateForWriting)
+            }
+        }
+        return start - page
+        #else
+        return .max
         #endif
     }
 

@@ -101,16 +101,18 @@ extension Keyspace {
     /// The values of several keys at one moment, in the order asked for.
     ///
     /// Faster than one after the other: lookups in much data mostly wait for memory, and wait together here.
+    @inlinable
     public func get(_ keys: [some ByteRepresentable]) throws(ApusError) -> [[UInt8]?] {
-        try reader().get(KeyList(keys))
+        try getValues(of: KeyList(keys))
     }
 
     /// Calls `body` with the index and value of each key where it lies, nil if it has none, in the order asked for and
     /// at one moment. See `withValue` and `get(_:)`.
+    @inlinable
     public func withValues(
         for keys: [some ByteRepresentable], _ body: (_ index: Int, _ value: RawSpan?) throws -> Void
     ) throws {
-        try reader().withValues(KeyList(keys), passingErrorsOf: body)
+        try visitValues(of: KeyList(keys), body)
     }
 
     /// Calls `body` with each entry of `range` in key order, until it returns `.stop`.
@@ -195,6 +197,14 @@ extension Keyspace {
     func containsBytes(_ key: UnsafeRawBufferPointer) throws(ApusError) -> Bool {
         try checkOpen()
         return try withEngine { (engine) throws(ApusError) in try engine.contains(key, in: tree) }
+    }
+
+    @usableFromInline
+    func getValues(of keys: KeyList) throws(ApusError) -> [[UInt8]?] { try reader().get(keys) }
+
+    @usableFromInline
+    func visitValues(of keys: KeyList, _ body: (Int, RawSpan?) throws -> Void) throws {
+        try reader().withValues(keys, passingErrorsOf: body)
     }
 
     /// A reader of this moment. It needs no snapshot: the view it holds keeps everything it may see. The view is loaded

@@ -52,16 +52,18 @@ public final class Snapshot: Sendable {
     }
 
     /// The values of several keys, in the order asked for. See `Keyspace.get(_:)`.
+    @inlinable
     public func get(_ keys: [some ByteRepresentable], in keyspace: Keyspace) throws(ApusError) -> [[UInt8]?] {
-        try reader(keyspace).get(KeyList(keys))
+        try getValues(of: KeyList(keys), in: keyspace)
     }
 
     /// Calls `body` with the index and value of each key where it lies. See `Keyspace.withValues`.
+    @inlinable
     public func withValues(
         for keys: [some ByteRepresentable], in keyspace: Keyspace,
         _ body: (_ index: Int, _ value: RawSpan?) throws -> Void
     ) throws {
-        try reader(keyspace).withValues(KeyList(keys), passingErrorsOf: body)
+        try visitValues(of: KeyList(keys), in: keyspace, body)
     }
 
     public func contains(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> Bool {
@@ -95,6 +97,18 @@ public final class Snapshot: Sendable {
         _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void
     ) throws(ApusError) {
         try reader(keyspace).withValue(key, body)
+    }
+
+    @usableFromInline
+    func getValues(of keys: KeyList, in keyspace: Keyspace) throws(ApusError) -> [[UInt8]?] {
+        try reader(keyspace).get(keys)
+    }
+
+    @usableFromInline
+    func visitValues(
+        of keys: KeyList, in keyspace: Keyspace, _ body: (Int, RawSpan?) throws -> Void
+    ) throws {
+        try reader(keyspace).withValues(keys, passingErrorsOf: body)
     }
 
     private func reader(_ keyspace: Keyspace) throws(ApusError) -> KeyspaceReader {

@@ -17,6 +17,8 @@ final class Arena {
     let base: UnsafeMutableRawPointer
     /// Bytes handed out.
     @exclusivity(unchecked) private(set) var used = 8
+    /// From here on the memory ahead is asked for. A small memtable never gets there.
+    @exclusivity(unchecked) private var warmAt = 4 << 20
 
     init(memory: PageMemory) {
         self.memory = memory
@@ -31,6 +33,7 @@ final class Arena {
         let end = start &+ byteCount
         precondition(end <= memory.byteCount && start >> 3 <= Int(UInt32.max), "the arena of a memtable is full")
         used = end
+        if end > warmAt { warmAt = memory.warm(ahead: end) }
         return ArenaOffset(truncatingIfNeeded: start >> 3)
     }
 }

@@ -5,11 +5,13 @@
 import ApusIO
 import CApusCPU
 
-/// Keys, one behind the other.
+/// Keys, one behind the other. Made in the caller's module, where the type of its keys is known.
+@usableFromInline
 struct KeyList {
-    private(set) var bytes: [UInt8] = []
-    private var ends: [Int] = []
+    @usableFromInline var bytes: [UInt8] = []
+    @usableFromInline var ends: [Int] = []
 
+    @inlinable
     init(_ keys: [some ByteRepresentable]) {
         ends.reserveCapacity(keys.count)
         for key in keys {
@@ -53,10 +55,17 @@ extension KeyspaceReader {
         if let failure { throw failure }
     }
 
+    /// What a group has found. Nearly always that is values to be shown where they lie; the rest is kept apart.
+    private struct Found {
+        var values = ContiguousArray<UnsafeRawBufferPointer?>()
+        /// Separated and merged values, by the index of their keys, ascending.
+        var others: [(index: Int, resolution: Resolution)] = []
+    }
+
     /// Calls `body` with the index and value of each key, in the order of the keys, until it returns `.stop`.
     private func visit(_ keys: KeyList, _ body: (Int, UnsafeRawBufferPointer?) -> ScanStep) throws(ApusError) {
-        var found = ContiguousArray<Resolution>()
-        found.reserveCapacity(Self.groupSize)
+        var found = Found()
+        found.values.reserveCapacity(Self.groupSize)
         try keys.bytes.withBytes { (bytes) throws(ApusError) in
             for start in stride(from: 0, to: keys.count, by: Self.groupSize) {
                 let group = start..<min(start + Self.groupSize, keys.count)
@@ -67,23 +76,41 @@ extension KeyspaceReader {
 
     private func visit(
         _ keys: KeyList, _ bytes: UnsafeRawBufferPointer, _ group: Range<Int>,
-        _ found: inout ContiguousArray<Resolution>, _ body: (Int, UnsafeRawBufferPointer?) -> ScanStep
+        _ found: inout Found, _ body: (Int, UnsafeRawBufferPointer?) -> ScanStep
     ) throws(ApusError) -> ScanStep {
         let pin = engine.epochs.pin()
         defer { engine.epochs.unpin(pin) }
         for index in group {
             view.levels.prefetch(UnsafeRawBufferPointer(rebasing: bytes[keys.range(index)]), snapshot)
         }
-        found.removeAll(keepingCapacity: true)
+        found.values.removeAll(keepingCapacity: true)
+        found.others.removeAll(keepingCapacity: true)
         for index in group {
             let key = UnsafeRawBufferPointer(rebasing: bytes[keys.range(index)])
             var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
-            let resolution = try lookup.resolve(in: view, at: time)
-            if case .value(let value, _) = resolution { Self.prefetch(value) }
-            found.append(resolution)
+            switch try lookup.resolve(in: view, at: time) {
+            case .value(let value, _):
+                Self.prefetch(value)
+                found.values.append(value)
+            case .absent:
+                found.values.append(nil)
+            case let other:
+                found.values.append(nil)
+                found.others.append((index, other))
+            }
         }
-        for index in group where try show(found[index - group.lowerBound], { body(index, $0) }) == .stop {
-            return .stop
+        var nextOther = 0
+        for index in group {
+            var step = ScanStep.next
+            if nextOther < found.others.count, found.others[nextOther].index == index {
+                try engine.present(found.others[nextOther].resolution) { (value) throws(ApusError) in
+                    step = body(index, value)
+                }
+                nextOther += 1
+            } else {
+                step = body(index, found.values[index &- group.lowerBound])
+            }
+            if step == .stop { return .stop }
         }
         return .next
     }
@@ -93,15 +120,6 @@ extension KeyspaceReader {
     private static func prefetch(_ value: UnsafeRawBufferPointer) {
         guard let start = value.baseAddress else { return }
         for offset in stride(from: 0, to: min(value.count, 4 * 64), by: 64) { apus_prefetch(start + offset) }
-    }
-
-    private func show(
-        _ resolution: Resolution, _ body: (UnsafeRawBufferPointer?) -> ScanStep
-    ) throws(ApusError) -> ScanStep {
-        if case .absent = resolution { return body(nil) }
-        var step = ScanStep.next
-        try engine.present(resolution) { (value) throws(ApusError) in step = body(value) }
-        return step
     }
 }
 

@@ -81,21 +81,27 @@ extension StoreReader {
 }
 
 extension StoreReader {
-    /// Calls `body` with the index and value of each key, all of one moment if the reader shows one.
+    /// Calls `body` with the index and value of each key, all of one moment if the reader shows one, until it returns
+    /// `.stop`. A transaction then has read no key beyond: it could conflict with a write to one.
+    /// - Returns: `.stop` if `body` did.
     func lookUp(
         _ keys: [UnsafeRawBufferPointer], in keyspace: Keyspace,
-        _ body: (Int, UnsafeRawBufferPointer?) throws -> Void
-    ) throws {
+        _ body: (Int, UnsafeRawBufferPointer?) throws -> ScanStep
+    ) throws -> ScanStep {
+        var step = ScanStep.next
         if let snapshot = self as? StoreSnapshot {
-            return try snapshot.snapshot.withValues(for: keys, in: keyspace) { index, value in
-                guard let value else { return try body(index, nil) }
-                try value.withUnsafeBytes { try body(index, $0) }
+            try snapshot.snapshot.withValues(for: keys, in: keyspace) { index, value in
+                guard step == .next else { return }
+                step = if let value { try value.withUnsafeBytes { try body(index, $0) } } else { try body(index, nil) }
             }
+            return step
         }
         for (index, key) in keys.enumerated() {
-            let isFound = try lookUp(key, in: keyspace) { try body(index, $0) }
-            if !isFound { try body(index, nil) }
+            let isFound = try lookUp(key, in: keyspace) { step = try body(index, $0) }
+            if !isFound { step = try body(index, nil) }
+            if step == .stop { break }
         }
+        return step
     }
 }
 

@@ -53,6 +53,27 @@ import Testing
         #expect(try fixture.store.verify().isSound)
     }
 
+    /// Documents are looked up several at a time, and those behind the last one wanted counted as read.
+    @Test func aQueryThatStopsHasReadNoDocumentBeyond() throws {
+        let fixture = try DocumentFixture()
+        let things = try things(fixture, Schema<JSONValue>().index("n"))
+        try fixture.store.transaction { transaction in
+            for id in 1...9 {
+                try things.insert(["id": JSONValue(id), "n": 1, "m": id == 1 ? 0 : 1], in: transaction)
+            }
+        }
+        var attempts = 0
+        try fixture.store.transaction { transaction in
+            attempts += 1
+            // The first group is the document 1, which does not match; the second is 2, which does, and 3.
+            let found = try things.query("n == 1 and m == 1 limit 1", in: transaction).all()
+            #expect(found.map { $0["id"] } == [2])
+            try things.put(["id": 3, "n": 1, "m": 2])
+            try things.insert(["id": JSONValue(100 + attempts), "n": 2], in: transaction)
+        }
+        #expect(attempts == 1)
+    }
+
     @Test func namesThatAreKeywordsInOtherLettersAreFoundInTheCatalogue() throws {
         let fixture = try DocumentFixture()
         let schema = Schema<JSONValue>().check("c", field("Order") >= 0).index("Limit", where: field("COUNT") == 1)

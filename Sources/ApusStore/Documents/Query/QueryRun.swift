@@ -124,10 +124,8 @@ final class QueryRun {
         _ group: inout DocumentGroupKeys, of index: DocumentIndex, in reader: any StoreReader,
         _ body: (QueryMatch) throws -> ScanStep
     ) throws -> ScanStep {
-        var step = ScanStep.next
-        try group.withKeys { keys in
+        let step = try group.withKeys { keys in
             try reader.lookUp(keys, in: collection.keyspace) { number, record in
-                if step == .stop { return }
                 effort.fetched += 1
                 let key = UnsafeRawBufferPointer(rebasing: keys[number][DocumentCollection.documentPrefix.count...])
                 guard let record else {
@@ -136,7 +134,7 @@ final class QueryRun {
                         "the index \"\(index.definition.name)\" has an entry of it, but there is no such document",
                         key: DocumentCollection.shown(key))
                 }
-                step = try offer(key, record, body)
+                return try offer(key, record, body)
             }
         }
         group.removeAll()
@@ -281,10 +279,10 @@ private struct DocumentGroupKeys {
         ends.removeAll(keepingCapacity: true)
     }
 
-    func withKeys(_ body: ([UnsafeRawBufferPointer]) throws -> Void) throws {
+    func withKeys<Result>(_ body: ([UnsafeRawBufferPointer]) throws -> Result) rethrows -> Result {
         try bytes.withUnsafeBytes { bytes in
             var start = 0
-            try body(
+            return try body(
                 ends.map { end in
                     defer { start = end }
                     return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
