@@ -51,12 +51,13 @@ public final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
-    /// Runs `body` alone again and again until it returns a value, waiting for `broadcast` in between.
+    /// Runs `body` alone again and again until it returns a value, waiting in between: for `broadcast`, or, with a point
+    /// of the caller's own, for that to be woken and nothing else.
     /// In a simulation the wait runs a pending background job instead; if there is none, nothing could ever make
     /// the condition true and the process stops with a message (a deadlock found).
     @discardableResult
     public func waitUntil<Result, Failure: Error>(
-        helping scheduler: any Scheduler,
+        at point: WaitPoint? = nil, helping scheduler: any Scheduler,
         _ body: (inout State) throws(Failure) -> Result?
     ) throws(Failure) -> Result {
         while true {
@@ -82,7 +83,7 @@ public final class Monitor<State>: @unchecked Sendable {
                 pthread_mutex_unlock(mutex)
                 throw error
             }
-            pthread_cond_wait(condition, mutex)
+            pthread_cond_wait(point?.condition ?? condition, mutex)
             pthread_mutex_unlock(mutex)
         }
     }
@@ -90,5 +91,29 @@ public final class Monitor<State>: @unchecked Sendable {
     /// Wakes every waiter. Call after changing what they wait for.
     public func broadcast() {
         pthread_cond_broadcast(condition)
+    }
+}
+
+/// Where one thread waits, so that it can be woken alone: a broadcast to many of whom few have anything to do costs each
+/// of them a switch of threads.
+///
+/// Invariant of the unsafe part: `condition` is initialised before the object is shared, and destroyed with it.
+public final class WaitPoint: @unchecked Sendable {
+    fileprivate let condition: UnsafeMutablePointer<pthread_cond_t>
+
+    public init() {
+        condition = .allocate(capacity: 1)
+        condition.initialize(to: pthread_cond_t())
+        precondition(pthread_cond_init(condition, nil) == 0)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        condition.deallocate()
+    }
+
+    /// Call after changing what the thread waits for.
+    public func wake() {
+        pthread_cond_signal(condition)
     }
 }

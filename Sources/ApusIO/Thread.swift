@@ -160,6 +160,11 @@ final class TimedMonitor<State>: @unchecked Sendable {
     }
 }
 
+/// Lets threads run that are ready to.
+package func yieldProcessor() {
+    sched_yield()
+}
+
 /// Processors this process may use now.
 func processorCount() -> Int {
     max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
