@@ -55,6 +55,8 @@ struct BlockSource {
         let pin = table.context.epochs.pin()
         defer { table.context.epochs.unpin(pin) }
         guard let cached = Table.cached(slot) else { return nil }
+        // Counting a reference waits for the block's first line, and would hold up all that follow.
+        cached.prefetch()
         cached.retain()
         // A bulk reader's use says nothing about the next one.
         if fillCache { cached.touch() }
