@@ -42,7 +42,7 @@ struct CompactionPicker: Sendable {
         var debt = 0.0
         /// Bytes that come down from the level above.
         var incoming = 0.0
-        if tree.levels[0].count >= policy.levelZeroTrigger {
+        if policy.levelZeroScore(tree.levels[0], beneath: tree.levels[1...]) >= 1 {
             incoming = Double(sizes[0])
             debt += incoming + Double(sizes[targets.baseLevel])
         }
@@ -66,11 +66,7 @@ struct CompactionPicker: Sendable {
     ) -> [Double] {
         tree.levels.enumerated().map { level, tables in
             let idle = running.isEmpty ? tables : tables.filter { !running.occupies($0) }
-            if level == 0 {
-                let byCount = Double(idle.count) / Double(policy.levelZeroTrigger)
-                // A few large tables are no trouble to readers, but they are work that must not pile up.
-                return max(byCount, Double(idle.totalByteCount) / Double(max(policy.baseByteCount, 1)))
-            }
+            if level == 0 { return policy.levelZeroScore(idle, beneath: tree.levels[1...]) }
             // The last level has nowhere to go.
             guard level < policy.lastLevel else { return 0 }
             let size = idle.reduce(0.0) { $0 + Double(policy.compensatedByteCount($1)) }

@@ -11,8 +11,10 @@ struct LevelPolicy: Sendable, Hashable {
     var levelCount = VersionEdit.levelCount
     /// How much larger each level is than the one above it.
     var ratio: UInt64 = 10
-    /// Tables in level 0 that make it due for compaction.
+    /// Tables in level 0 that make it due for compaction, if they are many beside what lies beneath.
     var levelZeroTrigger = 4
+    /// Tables in level 0 that make it due however much lies beneath.
+    var levelZeroPatience = 12
     /// Tables in level 0 at which they are merged among themselves when the way to the base level is blocked.
     var levelZeroPressure = 8
     /// Bytes of the base level beyond which another level is put above it.
@@ -32,6 +34,28 @@ struct LevelPolicy: Sendable, Hashable {
     var grandparentOverlapLimit: UInt64 { 10 * tableByteCount }
     /// Bytes up to which a compaction takes in further tables of its upper level.
     var compactionByteLimit: UInt64 { 25 * tableByteCount }
+
+    /// How urgently level 0, of which `tables` are free, needs compaction into what lies `beneath` it: due from 1.
+    ///
+    /// Whatever goes down drags a part of the deeper levels along, the same part for a few tables as for many. So level 0
+    /// gathers until it holds a quarter of the rest, in bytes or in deletions, which also bounds the space that dead
+    /// entries take; or until readers would have to look into too many tables.
+    func levelZeroScore(_ tables: [TableMetadata], beneath: ArraySlice<[TableMetadata]>) -> Double {
+        let byteCount = Double(tables.totalByteCount)
+        let deletions = Double(tables.reduce(UInt64(0)) { $0.added($1.deletionCount) })
+        var (deeperBytes, deeperEntries) = (UInt64(1), UInt64(1))
+        for table in beneath.joined() {
+            deeperBytes = deeperBytes.added(table.byteCount)
+            deeperEntries = deeperEntries.added(table.entryCount)
+        }
+        let byCount = Double(tables.count) / Double(levelZeroTrigger)
+        let byShare = min(byCount, 4 * byteCount / Double(deeperBytes))
+        let byPatience = Double(tables.count) / Double(levelZeroPatience)
+        let byDeletions = deeperEntries > 1 ? 4 * deletions / Double(deeperEntries) : 0
+        // A few large tables are no trouble to readers, but they are work that must not pile up.
+        let bySize = byteCount / Double(max(baseByteCount, 1))
+        return max(byShare, byPatience, byDeletions, bySize)
+    }
 
     /// The shape to aim for, given the bytes of every level (level 0 included, its size is not looked at).
     func targets(_ byteCounts: [UInt64]) -> LevelTargets {

@@ -55,6 +55,7 @@ final class AnomalyRun {
         tuning.blockByteCount = 256
         tuning.levels.ratio = 3
         tuning.levels.levelZeroTrigger = 2
+        tuning.levels.levelZeroPatience = 2
         tuning.levels.baseByteCount = 2_048
         tuning.levels.tableByteCount = 1_024
         tuning.levels.expiryPatience = 1

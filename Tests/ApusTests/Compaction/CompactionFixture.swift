@@ -158,6 +158,7 @@ extension LevelPolicy {
         var policy = LevelPolicy()
         policy.ratio = 3
         policy.levelZeroTrigger = 2
+        policy.levelZeroPatience = 2
         policy.levelZeroPressure = 4
         policy.baseByteCount = 1500
         policy.tableByteCount = 600

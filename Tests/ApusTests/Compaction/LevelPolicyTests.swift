@@ -36,6 +36,28 @@ import Testing
         #expect(found.byteCounts == [0, 0, 0, 100, 100, 100, 1000])
     }
 
+    @Test func levelZeroGathersUntilItIsWorthwhile() {
+        func score(_ count: Int, _ byteCount: UInt64, deletions: UInt64 = 0, beneath: UInt64) -> Double {
+            let tables = (0..<count).map {
+                TableMetadata.plain(FileNumber($0), byteCount: byteCount, entries: 10, deletions: deletions)
+            }
+            let deeper = TableMetadata.plain(99, byteCount: beneath, entries: 400)
+            return policy.levelZeroScore(tables, beneath: [[], [deeper]])
+        }
+        #expect(score(3, 10, beneath: 100) < 1)
+        #expect(score(4, 10, beneath: 100) >= 1)
+        // Four times as much beneath as above is the most that goes down together with four tables.
+        #expect(score(4, 10, beneath: 200) < 1)
+        #expect(score(5, 10, beneath: 190) >= 1)
+        // However much there is: twelve tables are too many, and a thousand bytes too much.
+        #expect(score(11, 10, beneath: 1_000_000) < 1)
+        #expect(score(12, 10, beneath: 1_000_000) >= 1)
+        #expect(score(1, 1000, beneath: 1_000_000) >= 1)
+        // A table of deletions of a quarter of what lies beneath.
+        #expect(score(1, 10, deletions: 99, beneath: 1_000_000) < 1)
+        #expect(score(1, 10, deletions: 101, beneath: 1_000_000) >= 1)
+    }
+
     @Test func deletionsCountForWhatTheyFree() {
         let plain = TableMetadata.plain(1, byteCount: 1000, entries: 10)
         #expect(policy.compensatedByteCount(plain) == 1000)

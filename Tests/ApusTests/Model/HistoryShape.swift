@@ -50,6 +50,7 @@ struct HistoryShape {
         tuning.blockByteCount = random.pick([1, 128, 256, 1_024, 4_096])
         tuning.levels.ratio = UInt64(random.pick([2, 3, 10]))
         tuning.levels.levelZeroTrigger = random.pick([1, 2, 4])
+        tuning.levels.levelZeroPatience = tuning.levels.levelZeroTrigger + random.pick([0, 1])
         tuning.levels.levelZeroPressure = tuning.levels.levelZeroTrigger + random.pick([1, 4])
         tuning.levels.baseByteCount = UInt64(random.pick([1, 600, 2_048, 8_192]))
         tuning.levels.tableByteCount = UInt64(random.chance(6) ? 1 : random.pick([512, 1_024, 4_096]))

@@ -30,6 +30,7 @@ struct HistoryVariant: Sendable {
         tuning.levels.tableByteCount = 1_024
         tuning.levels.ratio = 3
         tuning.levels.levelZeroTrigger = 2
+        tuning.levels.levelZeroPatience = 2
         tuning.levels.levelZeroPressure = 4
         tuning.logSegmentByteCount = 8_192
         tuning.logByteCount = 20_000
@@ -74,6 +75,7 @@ struct HistoryVariant: Sendable {
         },
         small("every flush compacted") {
             $0.levels.levelZeroTrigger = 1
+            $0.levels.levelZeroPatience = 1
             $0.levels.levelZeroPressure = 1
         },
         small("writers that always wait") {
@@ -109,6 +111,7 @@ struct HistoryVariant: Sendable {
                 $0.levels.baseByteCount = 1
                 $0.levels.ratio = 2
                 $0.levels.levelZeroTrigger = 1
+                $0.levels.levelZeroPatience = 1
                 $0.manifestByteCount = 1
                 $0.logSegmentByteCount = 4_096
                 $0.logByteCount = 4_096
