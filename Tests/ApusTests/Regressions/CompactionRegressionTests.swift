@@ -61,6 +61,7 @@ struct CompactionRegressionTests {
         fixture.options.tuning!.levels.baseByteCount = 8 << 20
         fixture.options.tuning!.leastWastedSeeks = 10
         fixture.options.tuning!.levels.levelZeroTrigger = 100
+        fixture.options.tuning!.levels.levelZeroPatience = 100
         fixture.options.tuning!.levels.levelZeroPressure = 200
         let database = try fixture.open()
         let keyspace = try database.keyspace("a", options: KeyspaceOptions(compression: .none))
