@@ -26,7 +26,17 @@ public final class Monitor<State>: @unchecked Sendable {
         condition = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         condition.initialize(to: pthread_cond_t())
+        #if canImport(Glibc)
+        // Most locks here are held for less time than it takes to fall asleep and be woken.
+        var attributes = pthread_mutexattr_t()
+        pthread_mutexattr_init(&attributes)
+        let watchesBeforeItSleeps: Int32 = 3  // PTHREAD_MUTEX_ADAPTIVE_NP
+        precondition(pthread_mutexattr_settype(&attributes, watchesBeforeItSleeps) == 0)
+        precondition(pthread_mutex_init(mutex, &attributes) == 0)
+        pthread_mutexattr_destroy(&attributes)
+        #else
         precondition(pthread_mutex_init(mutex, nil) == 0)
+        #endif
         precondition(pthread_cond_init(condition, nil) == 0)
     }
 

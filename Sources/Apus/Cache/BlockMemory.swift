@@ -35,8 +35,15 @@ final class BlockMemory: @unchecked Sendable {
     }
 
     private let classes: [Monitor<SizeClass>]
-    /// An empty slab that waits for whoever needs one, so that a block that comes and goes maps nothing.
-    private let spare = Monitor<UnsafeMutableRawPointer?>(nil)
+    /// Empty slabs that wait for whoever needs one, so that blocks that come and go on several threads map nothing: to
+    /// unmap memory the system interrupts every processor.
+    private let spares = Monitor<Spares>(Spares())
+    private static let spareLimit = 4
+
+    private struct Spares: @unchecked Sendable {
+        var starts: [UnsafeMutableRawPointer] = []
+    }
+
     private let usesCells: Bool
 
     init(usesCells: Bool = !Slab.isWatched) {
@@ -45,7 +52,7 @@ final class BlockMemory: @unchecked Sendable {
     }
 
     deinit {
-        if let start = spare.withLock({ $0 }) { Slab.unmap(start) }
+        for start in spares.withLock({ $0.starts }) { Slab.unmap(start) }
     }
 
     // MARK: - Sizes
@@ -128,10 +135,7 @@ final class BlockMemory: @unchecked Sendable {
     // MARK: - Slabs
 
     private func addSlab(_ sizeClass: Class, _ state: inout SizeClass) -> UnsafeMutableRawPointer? {
-        let kept = spare.withLock { spare in
-            defer { spare = nil }
-            return spare
-        }
+        let kept = spares.withLock { $0.starts.popLast() }
         // Small users stay small: the first slab of a class comes in ordinary pages.
         guard let start = kept ?? Slab.map(isHuge: state.slabCount > 0) else { return nil }
         state.slabCount += 1
@@ -145,11 +149,12 @@ final class BlockMemory: @unchecked Sendable {
     }
 
     private func retire(_ start: UnsafeMutableRawPointer) {
-        let surplus = spare.withLock { spare in
-            defer { spare = start }
-            return spare
+        let isKept = spares.withLock { spares in
+            guard spares.starts.count < Self.spareLimit else { return false }
+            spares.starts.append(start)
+            return true
         }
-        if let surplus { Slab.unmap(surplus) }
+        if !isKept { Slab.unmap(start) }
     }
 
     private func link(_ slab: SlabHeader, _ state: inout SizeClass) {

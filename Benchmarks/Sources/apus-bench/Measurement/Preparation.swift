@@ -36,8 +36,10 @@ final class Crash: AdapterVisitor {
     }
 
     func visit<Adapter: EngineAdapter>(_: Adapter.Type) throws {
-        try fill(try Adapter(path: job.databasePath, settings: job.settings), with: job)
-        kill(getpid(), SIGKILL)
+        let adapter = try Adapter(path: job.databasePath, settings: job.settings)
+        try fill(adapter, with: job)
+        // An engine whose last reference goes may close its database in good order.
+        withExtendedLifetime(adapter) { _ = kill(getpid(), SIGKILL) }
     }
 }
 
