@@ -142,7 +142,9 @@ final class POSIXFile: File, @unchecked Sendable {
 
     func synchronize() throws(IOError) {
         isWindowStale.store(true, ordering: .relaxed)
+        // Counted before and after: a window that is made ready meanwhile is not to be relied on either.
         synchronizations.wrappingAdd(1, ordering: .relaxed)
+        defer { synchronizations.wrappingAdd(1, ordering: .relaxed) }
         try Syscalls.synchronizeData(current, path: path)
     }
 
