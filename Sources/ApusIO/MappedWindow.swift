@@ -21,16 +21,20 @@ import CLinuxVFS
 /// which the file has, and which nobody cuts off while the window exists (files that are stored into are never made
 /// shorter); it is unmapped with the object. One thread at a time stores.
 final class MappedWindow: @unchecked Sendable {
-    /// Large enough that mapping is rare, small enough to count for nothing in the process's memory, and made ready in a
-    /// tenth of a millisecond.
-    static let byteCount = 256 << 10
+    /// Large enough that not one put in a thousand meets its end, small enough to count for nothing in the process's memory.
+    static let byteCount = 1 << 20
+    /// What a writer makes ready that has to do it itself: takes some 25 µs.
+    static let pieceByteCount = 64 << 10
 
     private let base: UnsafeMutableRawPointer
     private let offset: UInt64
     private let byteCount: Int
+    /// Where the pages end that were made ready.
+    @exclusivity(unchecked) private var readyByteCount = 0
 
     /// The window that begins with the page of `offset`. nil if the file ends there or the system refuses.
-    init?(_ descriptor: Descriptor, at offset: UInt64, fileByteCount: UInt64) {
+    /// - Parameter ready: how many bytes to make ready.
+    init?(_ descriptor: Descriptor, at offset: UInt64, fileByteCount: UInt64, ready: Int = pieceByteCount) {
         let pageByteCount = UInt64(sysconf(Int32(_SC_PAGESIZE)))
         let start = offset / pageByteCount * pageByteCount
         guard fileByteCount > start else { return nil }
@@ -46,7 +50,7 @@ final class MappedWindow: @unchecked Sendable {
         base = mapped
         self.offset = start
         self.byteCount = byteCount
-        if !prepare(from: offset) { return nil }
+        if !prepare(from: offset, ready) { return nil }
     }
 
     deinit { munmap(base, byteCount) }
@@ -54,9 +58,10 @@ final class MappedWindow: @unchecked Sendable {
     /// The bytes of the file that it shows.
     var range: Range<UInt64> { offset..<(offset + UInt64(byteCount)) }
 
+    /// Whether `count` bytes at `offset` can be stored.
     @inline(__always)
     func contains(_ offset: UInt64, _ count: Int) -> Bool {
-        offset >= self.offset && offset &- self.offset &+ UInt64(count) <= UInt64(byteCount)
+        offset >= self.offset && offset &- self.offset &+ UInt64(count) <= UInt64(readyByteCount)
     }
 
     /// - Precondition: the window contains the place, and was prepared since the file was last synced.
@@ -66,16 +71,21 @@ final class MappedWindow: @unchecked Sendable {
         (base + Int(offset &- self.offset)).copyMemory(from: source, byteCount: bytes.count)
     }
 
-    /// Makes the pages from `offset` on present and writable, and says whether that worked. To be repeated after a sync:
-    /// pages that are written back may be taken away, and would have to be read again.
-    func prepare(from offset: UInt64) -> Bool {
+    /// Whether the window shows the place, and nothing between there and its end remains to be made ready.
+    func isReady(from offset: UInt64) -> Bool { range.contains(offset) && readyByteCount == byteCount }
+
+    /// Makes some pages from that of `offset` on present and writable, and says whether that worked. To be repeated after a
+    /// sync: pages that are written back may be taken away, and would have to be read again.
+    func prepare(from offset: UInt64, _ count: Int = pieceByteCount) -> Bool {
         #if os(Linux)
         let pageByteCount = Int(sysconf(Int32(_SC_PAGESIZE)))
         let start = Int(offset - self.offset) / pageByteCount * pageByteCount
+        let end = min(start + max(count, 2 * pageByteCount), byteCount)
         let populateForWriting: Int32 = 23  // MADV_POPULATE_WRITE, a macro; Linux 5.14
-        while madvise(base + start, byteCount - start, populateForWriting) != 0 {
+        while madvise(base + start, end - start, populateForWriting) != 0 {
             if errno != EINTR && errno != EAGAIN { return false }
         }
+        readyByteCount = end
         return true
         #else
         return false

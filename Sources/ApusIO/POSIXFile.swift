@@ -4,9 +4,9 @@ import Synchronization
 
 /// A file descriptor and its owner.
 ///
-/// Reads and writes carry their own offset, so any number of threads may use the file at once. `@unchecked Sendable`:
-/// the window belongs to the one thread that stores, and to `close`, which comes after it; all else is immutable or
-/// atomic.
+/// Reads carry their own offset, so any number of threads may read at once, also beside the one that writes. `@unchecked
+/// Sendable`: the window and what waits for the disk belong to the one thread that writes at a time, and to `close`, which
+/// comes after it; all else is immutable, atomic or behind a lock.
 final class POSIXFile: File, @unchecked Sendable {
     /// -1 once closed: a late call then fails with EBADF instead of reaching whatever file got the number next.
     private let descriptor: Atomic<Descriptor>
@@ -26,10 +26,12 @@ final class POSIXFile: File, @unchecked Sendable {
         var done: MappedWindow?
         /// How often the file had been synced before.
         var synchronizations = 0
+        /// Another thread is at work, and uses the descriptor.
+        var isBusy = false
         /// The descriptor may belong to another file.
         var isClosed = false
     }
-    private let prepared = Monitor(Prepared())
+    private let prepared = TimedMonitor(Prepared())
     private let synchronizations = Atomic(0)
 
     /// Written in a row, and not yet on their way to the disk. Belongs to the thread that writes.
@@ -62,15 +64,16 @@ final class POSIXFile: File, @unchecked Sendable {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
         try Syscalls.write(current, bytes, at: offset, path: path)
-        beginWriteback(of: offset..<(offset + UInt64(bytes.count)))
+        try beginWriteback(of: offset..<(offset + UInt64(bytes.count)))
     }
 
     /// Has the disk begin with what was written, now and then: a sync that comes after a hundred megabytes would let
-    /// everybody wait who writes. Bytes in a window follow when the window moves on.
-    private func beginWriteback(of written: Range<UInt64>) {
+    /// everybody wait who writes. Bytes in a window follow when the window moves on. An error is thrown here: that the file
+    /// system found no place for bytes it had taken, it may say only once, to the call that begins with them.
+    private func beginWriteback(of written: Range<UInt64>) throws(IOError) {
         waiting = waiting.upperBound == written.lowerBound ? waiting.lowerBound..<written.upperBound : written
         guard waiting.upperBound - waiting.lowerBound >= Self.writebackByteCount else { return }
-        Syscalls.beginWriteback(current, waiting)
+        try Syscalls.beginWriteback(current, waiting, path: path)
         waiting = waiting.upperBound..<waiting.upperBound
     }
 
@@ -96,9 +99,9 @@ final class POSIXFile: File, @unchecked Sendable {
     /// False if nothing can be stored at `offset`.
     private func moveWindow(to offset: UInt64) -> Bool {
         let wasStale = isWindowStale.exchange(false, ordering: .relaxed)
-        if let window, window.contains(offset, 1) {
+        if let window, window.range.contains(offset) {
             // What straddles the end is written; what follows needs the next window.
-            if !wasStale || window.prepare(from: offset) { return true }
+            if !wasStale && window.isReady(from: offset) || window.prepare(from: offset) { return true }
             self.window = nil
             isStorable = false
             return false
@@ -121,22 +124,38 @@ final class POSIXFile: File, @unchecked Sendable {
             defer { prepared.window = nil }
             return (prepared.window, prepared.synchronizations == synchronizations.load(ordering: .relaxed))
         }
-        guard let ready, ready.contains(offset, 1), isFresh || ready.prepare(from: offset) else { return nil }
+        guard let ready, ready.range.contains(offset), isFresh || ready.prepare(from: offset) else { return nil }
         return ready
     }
 
     /// Has the next window made by another thread, which also puts the one before away and lets the disk begin with it.
+    /// The lock is free while that thread waits for the system: the writer never waits for it, only `close` does.
     private func prepareWindow(after window: MappedWindow, fileByteCount: UInt64) {
+        let start = window.range.upperBound
         PageHelper.shared.run { [self] in
-            prepared.withLock { prepared in
-                guard !prepared.isClosed else { return }
-                prepared.synchronizations = synchronizations.load(ordering: .relaxed)
-                prepared.window = MappedWindow(current, at: window.range.upperBound, fileByteCount: fileByteCount)
-                guard let written = prepared.done?.range else { return }
-                // Unmapped first: of a mapped page that is being written, the system tells every processor.
-                prepared.done = nil
-                Syscalls.beginWriteback(current, written)
+            let mayWork = prepared.withLock { prepared in
+                guard !prepared.isClosed, !prepared.isBusy else { return false }
+                prepared.isBusy = true
+                return true
             }
+            guard mayWork else { return }
+            let synchronizations = self.synchronizations.load(ordering: .relaxed)
+            let next = MappedWindow(
+                current, at: start, fileByteCount: fileByteCount, ready: MappedWindow.byteCount)
+            var done = prepared.withLock { prepared in
+                prepared.synchronizations = synchronizations
+                prepared.window = next
+                defer { prepared.done = nil }
+                return prepared.done
+            }
+            if let written = done?.range {
+                // Unmapped first: of a mapped page that is being written, the system tells every processor.
+                done = nil
+                // These bytes have their place already, so that what fails is an error of the disk, and the next sync's.
+                try? Syscalls.beginWriteback(current, written, path: path)
+            }
+            prepared.withLock { $0.isBusy = false }
+            prepared.broadcast()
         }
     }
 
@@ -165,10 +184,12 @@ final class POSIXFile: File, @unchecked Sendable {
     func close() throws(IOError) {
         window = nil
         isStorable = false
-        prepared.withLock { prepared in
-            prepared.isClosed = true
+        prepared.withLock { $0.isClosed = true }
+        prepared.waiting { (prepared) -> TimedMonitor<Prepared>.Step<Void> in
+            if prepared.isBusy { return .wait }
             prepared.window = nil
             prepared.done = nil
+            return .done(())
         }
         try closeOnce()
     }

@@ -177,12 +177,16 @@ enum Syscalls {
     }
 
     /// Has the system start writing dirty pages of a range to the disk, without waiting: the sync that has to come has less
-    /// left to wait for. No more than a hint: what fails here, that sync reports.
-    static func beginWriteback(_ descriptor: Descriptor, _ range: Range<UInt64>) {
+    /// left to wait for. A file that knows no such call is left as it is.
+    static func beginWriteback(_ descriptor: Descriptor, _ range: Range<UInt64>, path: String) throws(IOError) {
         #if os(Linux)
         guard let offset = off_t(exactly: range.lowerBound), let end = off_t(exactly: range.upperBound) else { return }
         let write: UInt32 = 2  // SYNC_FILE_RANGE_WRITE, the only flag that leaves errors to the next sync.
-        _ = sync_file_range(descriptor, offset, end - offset, write)
+        do throws(IOError) {
+            try repeating(.write, path) { sync_file_range(descriptor, offset, end - offset, write) }
+        } catch {
+            if ![EINVAL, ESPIPE, ENOSYS, EOPNOTSUPP].contains(error.code) { throw error }
+        }
         #endif
     }
 

@@ -148,15 +148,20 @@ import Testing
         let path = directory.path + "/log"
         let descriptor = try Syscalls.open(path, 0o102)  // O_RDWR | O_CREAT
         defer { try? Syscalls.close(descriptor, path: path) }
-        try Syscalls.allocate(descriptor, from: 0, to: 1 << 20, path: path)
+        try Syscalls.allocate(descriptor, from: 0, to: 2 << 20, path: path)
         // Where the temporary directory's file system cannot be mapped reliably, `store` writes: nothing to see here.
         try #require(MappedWindow.isReliable(descriptor))
-        let window = try #require(MappedWindow(descriptor, at: 5_000, fileByteCount: 1 << 20))
+        let window = try #require(
+            MappedWindow(descriptor, at: 5_000, fileByteCount: 2 << 20, ready: MappedWindow.byteCount))
         #expect(window.contains(4_096, 1))
         #expect(!window.contains(4_095, 1))
         #expect(window.contains(4_096, MappedWindow.byteCount))
         #expect(!window.contains(4_097, MappedWindow.byteCount))
+        #expect(window.isReady(from: 5_000) && !window.isReady(from: 4_000))
+        // Only some of it is made ready again: what follows is asked for when it is needed.
         #expect(window.prepare(from: 5_000))
+        #expect(window.contains(5_000, MappedWindow.pieceByteCount - 4_096) && !window.isReady(from: 5_000))
+        #expect(!window.contains(5_000, 2 * MappedWindow.pieceByteCount))
         let last = try #require(MappedWindow(descriptor, at: (1 << 20) - 10, fileByteCount: 1 << 20))
         #expect(last.contains((1 << 20) - 10, 10))
         #expect(!last.contains((1 << 20) - 10, 11))

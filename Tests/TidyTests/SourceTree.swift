@@ -65,8 +65,8 @@ enum SourceTree {
         var found: [SourceFile] = []
         for case let path as String in walk {
             // Build output of the packages beside this one.
-            if path.hasPrefix(".build") { walk.skipDescendants() }
-            if !path.hasPrefix(".build"), isWanted(path), let file = file("\(folder)/\(path)") { found.append(file) }
+            if path.hasPrefix(".build") || path.hasPrefix(".venv") { walk.skipDescendants() }
+            if !path.hasPrefix(".build"), !path.hasPrefix(".venv"), isWanted(path), let file = file("\(folder)/\(path)") { found.append(file) }
         }
         return found.sorted { $0.path < $1.path }
     }

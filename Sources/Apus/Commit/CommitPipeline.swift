@@ -89,8 +89,9 @@ final class CommitPipeline: Sendable {
 
     private static let closed = ApusError(.closed, "the database is closed")
 
-    /// How often a leader lets other threads run before it goes on without them.
-    private static let patience = 50
+    /// How often and how long a leader lets other threads run before it goes on without them. On a busy processor one
+    /// turn may take milliseconds, on an idle one all of them take microseconds.
+    private static let patience = (turns: 50, nanoseconds: UInt64(50_000))
 
     private let length: Length
     private let queue: Monitor<Queue>
@@ -127,7 +128,8 @@ final class CommitPipeline: Sendable {
                 if let outcome = request.outcome { return .done(outcome) }
                 if queue.isLed { return nil }
                 queue.isLed = true
-                return .lead(writers: queue.writers)
+                // Without a sync ahead there is nothing to share.
+                return .lead(writers: request.durability == .durable ? queue.writers : 0)
             }
             switch turn {
             case .done(let outcome): return try outcome.get()
@@ -141,10 +143,12 @@ final class CommitPipeline: Sendable {
     /// Waits a little for callers whose commits were synced a moment ago: they are on their way back with their next ones,
     /// and a sync costs the same for all of them as for the few that are here already.
     private func gather(_ writers: Int) {
-        var patience = Self.patience
-        while patience > 0, length.count.load(ordering: .relaxed) < writers {
+        guard length.count.load(ordering: .relaxed) < writers else { return }
+        let clock = SystemClock()
+        let end = clock.monotonicNanoseconds() + Self.patience.nanoseconds
+        for _ in 0..<Self.patience.turns {
             yieldProcessor()
-            patience -= 1
+            if length.count.load(ordering: .relaxed) >= writers || clock.monotonicNanoseconds() >= end { return }
         }
     }
 
@@ -159,7 +163,11 @@ final class CommitPipeline: Sendable {
     }
 
     func endLead() {
-        pass(queue.withLock { queue in Self.handOver(&queue) })
+        pass(
+            queue.withLock { queue in
+                queue.writers = 0
+                return Self.handOver(&queue)
+            })
     }
 
     /// Who goes on when leadership is free again.

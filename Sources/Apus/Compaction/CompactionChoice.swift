@@ -34,6 +34,11 @@ enum CompactionReason: String, Sendable, CaseIterable {
     case manual
     /// Cursors have looked into several sorted runs so often that one run would have been cheaper.
     case reads
+    /// Writes have paused, and dead entries may take too much space.
+    case rest
+
+    /// Nobody needs it: where it fails, everything else goes on.
+    var isOptional: Bool { self == .reads || self == .rest }
 }
 
 /// Tables of one level that take part in a compaction.

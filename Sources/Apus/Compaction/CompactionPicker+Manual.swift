@@ -2,11 +2,12 @@
 // already is rewritten if that can free anything. The caller runs one step after the other (or several at once) until
 // there is nothing left; data written after the request is not chased.
 //
-// Requests of reads (Engine+ReadCompaction.swift) go the same way, except that the last level stays as it is.
+// Requests of reads (Engine+ReadCompaction.swift) and of a pause (Engine+Upkeep.swift) go the same way, except that the
+// last level stays as it is.
 
 /// A request to compact a range of keys.
 struct ManualCompaction: Sendable, Hashable {
-    /// `manual` or `reads`.
+    /// `manual`, `reads` or `rest`.
     var reason = CompactionReason.manual
     /// Inclusive; nil is the first key.
     var from: [UInt8]?

@@ -155,11 +155,7 @@ struct CompactionPicker: Sendable {
     /// What moving a table down is worth: its own bytes, and what its deletions are likely to free beneath.
     private func weight(_ table: TableMetadata, _ overlap: UInt64) -> UInt64 {
         let own = policy.compensatedByteCount(table)
-        guard table.rangeDeletionCount > 0 else { return own }
-        // How much a range deletion covers is not known here; a table of nothing else covers about its whole span.
-        let share =
-            Double(table.rangeDeletionCount) / (Double(table.rangeDeletionCount) + Double(table.entryCount))
-        return own.added(UInt64(min(share * Double(overlap), 0x1p62)))
+        return own.added(UInt64(min(policy.rangeDeletionShare(table) * Double(overlap), 0x1p62)))
     }
 
     /// `upper` of one level and everything it overlaps in the target level; nil if a running compaction is in the way.

@@ -26,8 +26,8 @@ extension Engine {
                 finish(work)
             } catch {
                 finish(work)
-                if work.plan?.reason == .reads, error.kind != .failed {
-                    readCompactionFailed(error, of: work.state.tree)
+                if work.plan?.reason.isOptional == true, error.kind != .failed {
+                    optionalCompactionFailed(error, of: work.state.tree)
                 } else {
                     backgroundFailed(error, compacting: work.id)
                 }
@@ -39,7 +39,7 @@ extension Engine {
     /// A choice on its way.
     private struct CompactionWork {
         let id: UInt32
-        let state: TreeState
+        var state: TreeState
         let choice: CompactionChoice
         let plan: CompactionPlan?
     }
@@ -63,12 +63,12 @@ extension Engine {
                     return work
                 }
             }
-            // What reads have paid for waits until nothing is due anywhere.
+            // What reads have paid for, or tidies up, waits until nothing is due anywhere.
             for state in states {
-                guard let request = state.readCompaction else { continue }
+                guard let request = state.optionalCompaction else { continue }
                 let picker = CompactionPicker(policy: levelPolicy(state.tree.settings))
                 switch picker.nextStep(of: request, state.summary, running: state.running, at: moment) {
-                case .done: structure.trees[state.tree.id]!.readCompaction = nil
+                case .done: structure.trees[state.tree.id]!.optionalCompaction = nil
                 case .blocked: break
                 case .run(let choice):
                     if let work = take(choice, of: state, &structure) { return work }
@@ -96,7 +96,9 @@ extension Engine {
             structure.trees[id]!.compactionError = error
             return nil
         }
-        let work = CompactionWork(id: id, state: state, choice: choice, plan: plan)
+        var work = CompactionWork(id: id, state: state, choice: choice, plan: plan)
+        // A compaction goes on for seconds, and memtables are flushed in a fraction of one: it must not keep their memory.
+        work.state.memtables = []
         structure.trees[id]!.running.append(plan?.footprint ?? Self.footprint(of: choice))
         return work
     }

@@ -24,7 +24,7 @@ extension Engine {
     private func considerCompaction(of tree: Tree, wastedSeeks: Int) {
         guard !options.isReadOnly else { return }
         let isDue = structure.withLock { structure in
-            guard let state = structure.trees[tree.id], state.readCompaction == nil, !structure.isClosing,
+            guard let state = structure.trees[tree.id], state.optionalCompaction == nil, !structure.isClosing,
                 tree.settings.style == .leveled, state.compactionError == nil, wastedSeeks > 0
             else { return false }
             let byteCount = state.version.levels.reduce(UInt64(0)) { sum, tables in
@@ -34,17 +34,18 @@ extension Engine {
                 return false
             }
             tree.wastedSeeks.store(0, ordering: .relaxed)
-            structure.trees[tree.id]!.readCompaction = ManualCompaction(
+            structure.trees[tree.id]!.optionalCompaction = ManualCompaction(
                 reason: .reads, sequence: visibleSequence, nextFileNumber: nextFileNumber.next)
             return true
         }
         if isDue { scheduleCompaction() }
     }
+
     /// Nobody needs such a compaction: where there is no room for it, or a table cannot be read, it is put off until twice
-    /// as many seeks have been wasted, and everything else goes on.
-    func readCompactionFailed(_ error: ApusError, of tree: Tree) {
+    /// as many seeks have been wasted or writes have paused again, and everything else goes on.
+    func optionalCompactionFailed(_ error: ApusError, of tree: Tree) {
         if error.kind == .closed { return }
-        logger.warning("a compaction for the sake of reads is put off", metadata: ["reason": "\(error)"])
+        logger.warning("a compaction that nobody waits for is put off", metadata: ["reason": "\(error)"])
         emit(.error(error))
         structure.withLock { structure in
             guard let state = structure.trees[tree.id] else { return }
@@ -53,7 +54,7 @@ extension Engine {
             }
             let price = byteCount / UInt64(tuning.byteCountPerWastedSeek)
             tree.wastedSeeks.store(-Int(clamping: price), ordering: .relaxed)
-            structure.trees[tree.id]!.readCompaction = nil
+            structure.trees[tree.id]!.optionalCompaction = nil
         }
     }
 }

@@ -1,5 +1,5 @@
 // Work that falls due by time alone: in a database that nobody writes to, entries expire and FIFO tables grow too old
-// without a flush or compaction that would notice.
+// without a flush or compaction that would notice; and when writes pause, there is time to free the space of dead entries.
 
 import ApusIO
 import Synchronization
@@ -11,7 +11,10 @@ extension Engine {
     /// Has a background job look at the clock later on, if there is anything that time will change.
     func scheduleUpkeep() {
         guard !options.isReadOnly, !isUpkeepScheduled.load(ordering: .relaxed) else { return }
-        guard structure.withLock({ !$0.isClosing && $0.trees.values.contains(where: \.hasDeadlines) }) else { return }
+        let hasWork = structure.withLock { structure in
+            !structure.isClosing && structure.trees.values.contains { $0.hasDeadlines || isUntidy($0) }
+        }
+        guard hasWork else { return }
         if isUpkeepScheduled.exchange(true, ordering: .relaxed) { return }
         environment.scheduler.run(.maintenance, after: Self.upkeepInterval) { [link] in link.engine?.performUpkeep() }
     }
@@ -22,8 +25,28 @@ extension Engine {
         pipeline.enqueue(
             CommitRequest(
                 .exclusive { [link] () throws(ApusError) in link.engine?.sealExpired() }, completion: { _ in }))
+        tidyUp()
         scheduleCompaction()
         scheduleUpkeep()
+    }
+
+    /// While writes go on, level 0 gathers as much as it can, so that compaction writes little. If no file was begun since
+    /// the last look, they have paused: then everything goes down to where it hides nothing.
+    private func tidyUp() {
+        let files = nextFileNumber.next
+        guard fileNumberAtUpkeep.exchange(files, ordering: .relaxed) == files else { return }
+        structure.withLock { structure in
+            for state in structure.trees.values where isUntidy(state) && state.optionalCompaction == nil {
+                structure.trees[state.tree.id]!.optionalCompaction = ManualCompaction(
+                    reason: .rest, sequence: visibleSequence, nextFileNumber: nextFileNumber.next)
+            }
+        }
+    }
+
+    private func isUntidy(_ state: TreeState) -> Bool {
+        let settings = state.tree.settings
+        return settings.style == .leveled && state.compactionError == nil
+            && !levelPolicy(settings).isTidy(state.summary.levels)
     }
 
     /// Has memtables flushed that have kept expired entries for longer than tables may.

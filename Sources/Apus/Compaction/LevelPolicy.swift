@@ -14,7 +14,7 @@ struct LevelPolicy: Sendable, Hashable {
     /// Tables in level 0 that make it due for compaction, if they are many beside what lies beneath.
     var levelZeroTrigger = 4
     /// Tables in level 0 that make it due however much lies beneath.
-    var levelZeroPatience = 12
+    var levelZeroPatience = 16
     /// Tables in level 0 at which they are merged among themselves when the way to the base level is blocked.
     var levelZeroPressure = 8
     /// Bytes of the base level beyond which another level is put above it.
@@ -30,6 +30,8 @@ struct LevelPolicy: Sendable, Hashable {
     var rewritesIntoLastLevel = false
 
     var lastLevel: Int { levelCount - 1 }
+    /// Bytes in level 0 that make it due: its tables may be few and large, but they are work that must not pile up.
+    var levelZeroByteCount: UInt64 { baseByteCount.added(baseByteCount) }
     /// Bytes of the next deeper level that one output table may overlap, so that its own compaction stays small.
     var grandparentOverlapLimit: UInt64 { 10 * tableByteCount }
     /// Bytes up to which a compaction takes in further tables of its upper level.
@@ -38,8 +40,9 @@ struct LevelPolicy: Sendable, Hashable {
     /// How urgently level 0, of which `tables` are free, needs compaction into what lies `beneath` it: due from 1.
     ///
     /// Whatever goes down drags a part of the deeper levels along, the same part for a few tables as for many. So level 0
-    /// gathers until it holds a quarter of the rest, in bytes or in deletions, which also bounds the space that dead
-    /// entries take; or until readers would have to look into too many tables.
+    /// gathers until it holds three quarters of the bytes of the rest, or deletions of a quarter of its entries; or until
+    /// readers would have to look into too many tables. Dead entries take that much space while writes go on; when they
+    /// pause, `isTidy` asks for more.
     func levelZeroScore(_ tables: [TableMetadata], beneath: ArraySlice<[TableMetadata]>) -> Double {
         let byteCount = Double(tables.totalByteCount)
         let deletions = Double(tables.reduce(UInt64(0)) { $0.added($1.deletionCount) })
@@ -49,12 +52,47 @@ struct LevelPolicy: Sendable, Hashable {
             deeperEntries = deeperEntries.added(table.entryCount)
         }
         let byCount = Double(tables.count) / Double(levelZeroTrigger)
-        let byShare = min(byCount, 4 * byteCount / Double(deeperBytes))
+        // What overlaps nothing is moved down, and drags nothing along.
+        let isFree = tables.last.map { oldest in
+            tables.dropLast().allSatisfy { !$0.bounds.overlaps(oldest.bounds) }
+                && beneath.allSatisfy { $0.overlapping(oldest.bounds).isEmpty }
+        }
+        let byShare = isFree == true ? byCount : min(byCount, byteCount / (0.75 * Double(deeperBytes)))
         let byPatience = Double(tables.count) / Double(levelZeroPatience)
-        let byDeletions = deeperEntries > 1 ? 4 * deletions / Double(deeperEntries) : 0
-        // A few large tables are no trouble to readers, but they are work that must not pile up.
-        let bySize = byteCount / Double(max(baseByteCount, 1))
+        let freed = tables.reduce(0) { $0 + rangeDeletionBytes($1, beneath) }
+        let byDeletions =
+            deeperEntries > 1 ? 4 * max(deletions / Double(deeperEntries), freed / Double(deeperBytes)) : 0
+        let bySize = byteCount / Double(max(levelZeroByteCount, 1))
         return max(byShare, byPatience, byDeletions, bySize)
+    }
+
+    /// Roughly which part of a table's span its range deletions cover. How much one covers is not known here; a table of
+    /// nothing else covers about its whole span.
+    func rangeDeletionShare(_ table: TableMetadata) -> Double {
+        guard table.rangeDeletionCount > 0 else { return 0 }
+        return Double(table.rangeDeletionCount) / (Double(table.rangeDeletionCount) + Double(table.entryCount))
+    }
+
+    /// Roughly the bytes in the levels `beneath` that the range deletions of a table free.
+    private func rangeDeletionBytes(_ table: TableMetadata, _ beneath: ArraySlice<[TableMetadata]>) -> Double {
+        let share = rangeDeletionShare(table)
+        return share == 0 ? 0 : beneath.reduce(0) { sum, tables in
+            tables[tables.overlapping(table.bounds)].reduce(sum) { $0 + share * Double($1.byteCount) }
+        }
+    }
+
+    /// Whether all that may hide dead entries beneath it is so little that they do not matter: with at most 15 % of the
+    /// last level above it, space amplification is at most 1.15.
+    func isTidy(_ levels: [[TableMetadata]]) -> Bool {
+        guard let last = levels.lastIndex(where: { !$0.isEmpty }) else { return true }
+        // With nothing but level 0, its oldest table is what the others may hide.
+        let bottom = Double(last == 0 ? levels[0].last!.byteCount : levels[last].totalByteCount)
+        var hidden = last == 0 ? Double(Array(levels[0].dropLast()).totalByteCount) : 0
+        for level in 0..<last {
+            hidden += Double(levels[level].totalByteCount)
+            for table in levels[level] { hidden += rangeDeletionBytes(table, levels[(level + 1)...]) }
+        }
+        return hidden <= 0.15 * bottom
     }
 
     /// The shape to aim for, given the bytes of every level (level 0 included, its size is not looked at).

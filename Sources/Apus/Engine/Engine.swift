@@ -40,6 +40,8 @@ final class Engine: Sendable {
     let isClosing = Atomic(false)
     /// See `scheduleUpkeep`.
     let isUpkeepScheduled = Atomic(false)
+    /// See `tidyUp`.
+    let fileNumberAtUpkeep = Atomic<UInt64>(0)
     private let lock: Monitor<(any FileLock)?>
 
     let ownsScheduler: Bool

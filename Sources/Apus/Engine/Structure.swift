@@ -39,8 +39,8 @@ struct TreeState {
     var running: [CompactionFootprint] = []
     /// Requests of `compact(range)` that are not done yet.
     var manualCompactions: [UInt64: ManualCompaction] = [:]
-    /// What cursors have asked for, when nothing else is due.
-    var readCompaction: ManualCompaction?
+    /// What cursors or a pause of writes have asked for, when nothing else is due.
+    var optionalCompaction: ManualCompaction?
     /// Compaction of this tree stopped because one of its files is damaged.
     var compactionError: ApusError?
 

@@ -16,8 +16,8 @@ struct Tuning: Sendable {
     var byteCountPerWastedSeek = 1 << 10
     var leastWastedSeeks = 1_000
     /// Level-0 tables at which writers are slowed down, and stopped.
-    var levelZeroSlowdown = 20
-    var levelZeroStop = 36
+    var levelZeroSlowdown = 24
+    var levelZeroStop = 40
     /// Compaction debt in bytes at which writers are slowed down, and slowed down most.
     var debtSlowdown: UInt64 = 8 << 30
     var debtStop: UInt64 = 64 << 30

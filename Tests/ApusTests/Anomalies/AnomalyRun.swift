@@ -103,7 +103,7 @@ final class AnomalyRun {
             try step.run(self)
             if let database, !isEnding {
                 let isDue = database.engine.structure.withLock { structure in
-                    structure.trees.values.contains { $0.readCompaction != nil }
+                    structure.trees.values.contains { $0.optionalCompaction?.reason == .reads }
                 }
                 if isDue { readCompactionCount += 1 }
                 for _ in 0..<step.backgroundJobs where !machine.scheduler.runOne() { break }

@@ -121,7 +121,7 @@ struct SimulatedTree {
     /// One step towards having a few keys, or all, in the last level.
     private mutating func startManualCompaction() throws {
         var request = ManualCompaction(
-            reason: random.chance(50) ? .manual : .reads, sequence: history.lastSequence,
+            reason: [.manual, .reads, .rest].randomElement(using: &random)!, sequence: history.lastSequence,
             nextFileNumber: fixture.upcomingNumber, expiryHorizon: horizon)
         if random.chance(50) {
             request.from = history.keys.randomElement(using: &random)

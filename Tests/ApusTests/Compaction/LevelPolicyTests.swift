@@ -44,18 +44,62 @@ import Testing
             let deeper = TableMetadata.plain(99, byteCount: beneath, entries: 400)
             return policy.levelZeroScore(tables, beneath: [[], [deeper]])
         }
-        #expect(score(3, 10, beneath: 100) < 1)
-        #expect(score(4, 10, beneath: 100) >= 1)
-        // Four times as much beneath as above is the most that goes down together with four tables.
-        #expect(score(4, 10, beneath: 200) < 1)
-        #expect(score(5, 10, beneath: 190) >= 1)
-        // However much there is: twelve tables are too many, and a thousand bytes too much.
-        #expect(score(11, 10, beneath: 1_000_000) < 1)
-        #expect(score(12, 10, beneath: 1_000_000) >= 1)
-        #expect(score(1, 1000, beneath: 1_000_000) >= 1)
+        #expect(score(3, 10, beneath: 40) < 1)
+        #expect(score(4, 10, beneath: 50) >= 1)
+        // Three quarters of what is beneath goes down together.
+        #expect(score(4, 10, beneath: 60) < 1)
+        #expect(score(5, 10, beneath: 60) >= 1)
+        // However much there is: sixteen tables are too many, and two thousand bytes too much.
+        #expect(score(15, 10, beneath: 1_000_000) < 1)
+        #expect(score(16, 10, beneath: 1_000_000) >= 1)
+        #expect(score(1, 1_999, beneath: 1_000_000) < 1)
+        #expect(score(1, 2_000, beneath: 1_000_000) >= 1)
         // A table of deletions of a quarter of what lies beneath.
         #expect(score(1, 10, deletions: 99, beneath: 1_000_000) < 1)
         #expect(score(1, 10, deletions: 101, beneath: 1_000_000) >= 1)
+    }
+
+    @Test func whatOverlapsNothingGoesDownAtOnce() {
+        func tables(_ count: Int, isApart: Bool) -> [TableMetadata] {
+            (0..<count).reversed().map { number in
+                isApart
+                    ? .plain(FileNumber(number), "k\(number)", "k\(number)z", byteCount: 10)
+                    : .plain(FileNumber(number), byteCount: 10)
+            }
+        }
+        let far = TableMetadata.plain(99, "a", "b", byteCount: 10_000)
+        let near = TableMetadata.plain(99, "a", "k0", byteCount: 10_000)
+        #expect(policy.levelZeroScore(tables(4, isApart: true), beneath: [[far]]) >= 1)
+        #expect(policy.levelZeroScore(tables(4, isApart: true), beneath: [[near]]) < 1)
+        #expect(policy.levelZeroScore(tables(4, isApart: false), beneath: [[far]]) < 1)
+    }
+
+    @Test func rangeDeletionsCountForWhatTheyCover() {
+        let deletion = TableMetadata.plain(1, "a", "m", byteCount: 10, entries: 0, rangeDeletions: 1)
+        let mixed = TableMetadata.plain(1, "a", "m", byteCount: 10, entries: 99, rangeDeletions: 1)
+        let covered = TableMetadata.plain(2, "b", "c", byteCount: 3_000)
+        let other = TableMetadata.plain(3, "n", "z", byteCount: 9_000)
+        let rest = TableMetadata.plain(3, "n", "z", byteCount: 9_010)
+        #expect(policy.levelZeroScore([deletion], beneath: [[], [covered, other]]) >= 0.99)
+        #expect(policy.levelZeroScore([deletion], beneath: [[], [covered, other]]) >= 4 * 3_000.0 / 12_001)
+        #expect(policy.levelZeroScore([deletion], beneath: [[], [other]]) < 1)
+        #expect(policy.levelZeroScore([mixed], beneath: [[], [covered, rest]]) < 1)
+    }
+
+    @Test func aTreeIsTidyWhereLittleCanHideAnything() {
+        func isTidy(_ levels: [[UInt64]]) -> Bool {
+            policy.isTidy(levels.map { $0.map { TableMetadata.plain(1, byteCount: $0) } })
+        }
+        #expect(isTidy([[], [], []]))
+        #expect(isTidy([[100], [], []]))
+        #expect(isTidy([[15, 100], [], []]))
+        #expect(!isTidy([[16, 100], [], []]))
+        #expect(isTidy([[], [], [100]]))
+        #expect(isTidy([[5], [10], [60, 40]]))
+        #expect(!isTidy([[6], [10], [60, 40]]))
+        #expect(!isTidy([[.max, .max], [.max], [.max]]))
+        let deletion = TableMetadata.plain(1, byteCount: 1, entries: 0, rangeDeletions: 1)
+        #expect(!policy.isTidy([[deletion], [], [.plain(2, byteCount: 1_000)]]))
     }
 
     @Test func deletionsCountForWhatTheyFree() {

@@ -61,7 +61,7 @@ final class Worker<Session: EngineSession>: @unchecked Sendable {
         case .fillseq: try put(share, &latencies) { index, _ in index }
         case .fillrandom, .fillsync, .fillsustained:
             try put(share, &latencies) { [order = plan.order] index, _ in order[index] }
-        case .overwrite:
+        case .overwrite, .overwritesustained:
             try put(share, &latencies) { [entries = plan.entries] _, random in random.next(below: entries) }
         case .fillbatch: try putBatches(share, &latencies) { [order = plan.order] index in order[index] }
         case .bulkload: try loadInBulk(share, &latencies)

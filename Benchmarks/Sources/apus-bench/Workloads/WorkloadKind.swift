@@ -8,6 +8,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     case fillsustained
     case bulkload
     case overwrite
+    case overwritesustained
     case deleterandom
     case deleterange
     case readrandom
@@ -36,6 +37,8 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
         case .fillsustained: "as fillrandom with \(Self.sustainedFactor) times the entries: what stalls do to p99.9"
         case .bulkload: "loads sorted entries by the engine's fastest way; latencies are per \(Self.batchEntryCount)"
         case .overwrite: "puts random keys into a full database"
+        case .overwritesustained:
+            "as overwrite with \(Self.overwriteFactor) times the operations: write amplification in the long run"
         case .deleterandom: "deletes random keys from a full database"
         case .deleterange: "deletes ranges of \(Self.keysPerRange) keys from a full database, a thousandth as many"
         case .readrandom: "gets random keys"
@@ -58,6 +61,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
     static let keysPerRange = 100
     static let entriesAfterSeek = 10
     static let sustainedFactor = 10
+    static let overwriteFactor = 4
     static let openings = 5
     /// Of the writer in readwhilewriting. At full speed it would have the faster engine write more beside its readers.
     static let writerBytesPerSecond = 2 << 20
@@ -143,6 +147,7 @@ enum WorkloadKind: String, CaseIterable, Codable, Sendable {
         let count =
             switch self {
             case .deleterange: max(1, entries / 1_000)
+            case .overwritesustained: entries * Self.overwriteFactor
             case .ycsbE: max(1, entries / 10)
             case .open: Self.openings
             case .recovery: 1
