@@ -64,9 +64,10 @@ enum SourceTree {
         guard let walk = FileManager.default.enumerator(atPath: base.path) else { return [] }
         var found: [SourceFile] = []
         for case let path as String in walk {
-            // Build output of the packages beside this one.
-            if path.hasPrefix(".build") || path.hasPrefix(".venv") { walk.skipDescendants() }
-            if !path.hasPrefix(".build"), !path.hasPrefix(".venv"), isWanted(path), let file = file("\(folder)/\(path)") { found.append(file) }
+            // Build output of the packages beside this one, and what peers need.
+            let isForeign = path.hasPrefix(".build") || path.hasPrefix(".venv")
+            if isForeign { walk.skipDescendants() }
+            if !isForeign, isWanted(path), let file = file("\(folder)/\(path)") { found.append(file) }
         }
         return found.sorted { $0.path < $1.path }
     }

@@ -76,9 +76,11 @@ struct LevelPolicy: Sendable, Hashable {
     /// Roughly the bytes in the levels `beneath` that the range deletions of a table free.
     private func rangeDeletionBytes(_ table: TableMetadata, _ beneath: ArraySlice<[TableMetadata]>) -> Double {
         let share = rangeDeletionShare(table)
-        return share == 0 ? 0 : beneath.reduce(0) { sum, tables in
-            tables[tables.overlapping(table.bounds)].reduce(sum) { $0 + share * Double($1.byteCount) }
-        }
+        return share == 0
+            ? 0
+            : beneath.reduce(0) { sum, tables in
+                tables[tables.overlapping(table.bounds)].reduce(sum) { $0 + share * Double($1.byteCount) }
+            }
     }
 
     /// Whether all that may hide dead entries beneath it is so little that they do not matter: with at most 15 % of the
