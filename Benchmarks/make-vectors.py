@@ -11,6 +11,7 @@ import glob
 import gzip
 import os
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 DIMENSION, BASE, QUERIES = 384, 98_523, 1_000
 folder = sys.argv[1]
-translations = sys.argv[2:] or sorted(glob.glob("/var/lib/apt/lists/*Translation-en"))
+translations = sys.argv[2:] or sorted(glob.glob("/var/lib/apt/lists/*Translation-en*"))
 paragraphs, seen = [], set()
 
 
@@ -37,7 +38,9 @@ def add(text):
 
 for path in translations:
     block = []
-    for line in open(path, encoding="utf-8", errors="replace"):
+    # Some systems keep their lists compressed, each in its own way; apt reads all of them.
+    content = subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", path], stdout=subprocess.PIPE, check=True).stdout
+    for line in content.decode("utf-8", "replace").split("\n"):
         if line.startswith(" ") and not line.startswith(" ."):
             block.append(line.strip())
         else:

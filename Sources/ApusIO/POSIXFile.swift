@@ -34,6 +34,8 @@ final class POSIXFile: File, @unchecked Sendable {
     private let prepared = TimedMonitor(Prepared())
     private let synchronizations = Atomic(0)
 
+    /// Up to here the file has its space.
+    @exclusivity(unchecked) private var allocatedByteCount: UInt64 = 0
     /// Written in a row, and not yet on their way to the disk. Belongs to the thread that writes.
     @exclusivity(unchecked) private var waiting: Range<UInt64> = 0..<0
     /// Enough for a disk to be busy for a while.
@@ -64,17 +66,20 @@ final class POSIXFile: File, @unchecked Sendable {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
         try Syscalls.write(current, bytes, at: offset, path: path)
-        try beginWriteback(of: offset..<(offset + UInt64(bytes.count)))
+        // An error is thrown here: that the file system found no place for bytes it had taken, it may say only once, to the
+        // call that begins with them.
+        if let due = dueForWriteback(offset..<(offset + UInt64(bytes.count))) {
+            try Syscalls.beginWriteback(current, due, path: path)
+        }
     }
 
-    /// Has the disk begin with what was written, now and then: a sync that comes after a hundred megabytes would let
-    /// everybody wait who writes. Bytes in a window follow when the window moves on. An error is thrown here: that the file
-    /// system found no place for bytes it had taken, it may say only once, to the call that begins with them.
-    private func beginWriteback(of written: Range<UInt64>) throws(IOError) {
+    /// What the disk should begin with now, if anything: a sync that comes after a hundred megabytes would let everybody
+    /// wait who writes. Bytes in a window follow when the window moves on.
+    private func dueForWriteback(_ written: Range<UInt64>) -> Range<UInt64>? {
         waiting = waiting.upperBound == written.lowerBound ? waiting.lowerBound..<written.upperBound : written
-        guard waiting.upperBound - waiting.lowerBound >= Self.writebackByteCount else { return }
-        try Syscalls.beginWriteback(current, waiting, path: path)
-        waiting = waiting.upperBound..<waiting.upperBound
+        guard waiting.upperBound - waiting.lowerBound >= Self.writebackByteCount else { return nil }
+        defer { waiting = waiting.upperBound..<waiting.upperBound }
+        return waiting
     }
 
     @inline(__always)
@@ -92,8 +97,42 @@ final class POSIXFile: File, @unchecked Sendable {
     private func storeElsewhere(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
         guard bytes.count < Self.largestStored, moveWindow(to: offset), let window,
             window.contains(offset, bytes.count)
-        else { return try write(bytes, at: offset) }
+        else { return try writeBesideWindow(bytes, at: offset) }
         window.store(bytes, at: offset)
+    }
+
+    /// Writes, and leaves it to another thread to have the disk begin: that may take the time of ten such writes.
+    private func writeBesideWindow(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError) {
+        let end = offset + UInt64(bytes.count)
+        guard findStorable(), end <= allocatedByteCount else { return try write(bytes, at: offset) }
+        try Syscalls.write(current, bytes, at: offset, path: path)
+        guard let due = dueForWriteback(offset..<end) else { return }
+        PageHelper.shared.run { [self] in
+            whileOpen { beginWritebackOfAllocated(due) }
+        }
+    }
+
+    /// These bytes have their place already, so that what fails is an error of the disk, and the next sync's.
+    private func beginWritebackOfAllocated(_ range: Range<UInt64>) {
+        try? Syscalls.beginWriteback(current, range, path: path)
+    }
+
+    /// Runs `work` of another thread, unless the file is closed; `close` waits for it, and nobody else does.
+    private func whileOpen(_ work: () -> Void) {
+        let mayWork = prepared.withLock { prepared in
+            guard !prepared.isClosed, !prepared.isBusy else { return false }
+            prepared.isBusy = true
+            return true
+        }
+        guard mayWork else { return }
+        work()
+        prepared.withLock { $0.isBusy = false }
+        prepared.broadcast()
+    }
+
+    private func findStorable() -> Bool {
+        if isStorable == nil { isStorable = MappedWindow.isReliable(current) }
+        return isStorable!
     }
 
     /// False if nothing can be stored at `offset`.
@@ -108,8 +147,7 @@ final class POSIXFile: File, @unchecked Sendable {
         }
         let old = window
         window = nil
-        if isStorable == nil { isStorable = MappedWindow.isReliable(current) }
-        guard isStorable == true, let length = try? byteCount(), offset < length else { return false }
+        guard findStorable(), let length = try? byteCount(), offset < length else { return false }
         window = takePrepared(for: offset) ?? MappedWindow(current, at: offset, fileByteCount: length)
         isStorable = window != nil
         guard let window else { return false }
@@ -129,33 +167,25 @@ final class POSIXFile: File, @unchecked Sendable {
     }
 
     /// Has the next window made by another thread, which also puts the one before away and lets the disk begin with it.
-    /// The lock is free while that thread waits for the system: the writer never waits for it, only `close` does.
+    /// The lock is free while that thread waits for the system, so that the writer never does.
     private func prepareWindow(after window: MappedWindow, fileByteCount: UInt64) {
         let start = window.range.upperBound
         PageHelper.shared.run { [self] in
-            let mayWork = prepared.withLock { prepared in
-                guard !prepared.isClosed, !prepared.isBusy else { return false }
-                prepared.isBusy = true
-                return true
-            }
-            guard mayWork else { return }
-            let synchronizations = self.synchronizations.load(ordering: .relaxed)
-            let next = MappedWindow(
-                current, at: start, fileByteCount: fileByteCount, ready: MappedWindow.byteCount)
-            var done = prepared.withLock { prepared in
-                prepared.synchronizations = synchronizations
-                prepared.window = next
-                defer { prepared.done = nil }
-                return prepared.done
-            }
-            if let written = done?.range {
+            whileOpen {
+                let synchronizations = self.synchronizations.load(ordering: .relaxed)
+                let next = MappedWindow(
+                    current, at: start, fileByteCount: fileByteCount, ready: MappedWindow.byteCount)
+                var done = prepared.withLock { prepared in
+                    prepared.synchronizations = synchronizations
+                    prepared.window = next
+                    defer { prepared.done = nil }
+                    return prepared.done
+                }
+                guard let written = done?.range else { return }
                 // Unmapped first: of a mapped page that is being written, the system tells every processor.
                 done = nil
-                // These bytes have their place already, so that what fails is an error of the disk, and the next sync's.
-                try? Syscalls.beginWriteback(current, written, path: path)
+                beginWritebackOfAllocated(written)
             }
-            prepared.withLock { $0.isBusy = false }
-            prepared.broadcast()
         }
     }
 
@@ -171,6 +201,7 @@ final class POSIXFile: File, @unchecked Sendable {
         let length = try self.byteCount()
         guard byteCount > length else { return }
         try Syscalls.allocate(current, from: length, to: byteCount, path: path)
+        allocatedByteCount = byteCount
     }
 
     func truncate(to byteCount: UInt64) throws(IOError) {
