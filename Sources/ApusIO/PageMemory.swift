@@ -43,13 +43,27 @@ public final class PageMemory: @unchecked Sendable {
         base = mapped
         self.byteCount = rounded
         #if os(Linux)
-        // Small users stay small: the first 2 MiB come in ordinary pages. Advice, so a refusal does no harm.
-        if rounded > Self.hugePageByteCount {
-            let adviseHugePages: Int32 = 14  // MADV_HUGEPAGE, a macro that Musl hides
-            _ = madvise(base + Self.hugePageByteCount, rounded - Self.hugePageByteCount, adviseHugePages)
-        }
+        // Small users stay small: the first 2 MiB come in ordinary pages.
+        if rounded > Self.hugePageByteCount { Self.adviseHugePages(mapped + Self.hugePageByteCount, mapped + rounded) }
         #endif
     }
+
+    /// Asks for huge pages under memory that is about to be filled for the first time, as far as whole ones fit into it.
+    package static func adviseHugePages(_ memory: UnsafeMutableRawBufferPointer) {
+        #if os(Linux)
+        guard let base = memory.baseAddress, memory.count >= 2 * hugePageByteCount else { return }
+        let start = base.alignedUp(toMultipleOf: hugePageByteCount)
+        adviseHugePages(start, (base + memory.count).alignedDown(toMultipleOf: hugePageByteCount))
+        #endif
+    }
+
+    #if os(Linux)
+    /// Advice, so a refusal does no harm.
+    private static func adviseHugePages(_ start: UnsafeMutableRawPointer, _ end: UnsafeMutableRawPointer) {
+        let adviseHugePages: Int32 = 14  // MADV_HUGEPAGE, a macro that Musl hides
+        _ = madvise(start, end - start, adviseHugePages)
+    }
+    #endif
 
     /// For memory that is filled from front to back: has the next few megabytes made ready by another thread, because the
     /// system clears every page first, which takes longer than filling it. Memory that has been used before is ready.

@@ -95,7 +95,8 @@ public final class Database: Sendable {
     ///   - batch: what to change. An empty one is no commit.
     ///   - durability: when the call returns; the database's default if nil.
     public func commit(_ batch: WriteBatch, durability: Durability? = nil) throws(ApusError) {
-        try commit(batch, durability: durability, validate: nil)
+        var batch = batch
+        try commit(&batch, durability: durability, validate: nil)
     }
 
     /// Collects changes in `body`, then commits them together. Nothing is written if `body` throws.
@@ -105,13 +106,19 @@ public final class Database: Sendable {
     ) throws -> Result {
         var batch = WriteBatch()
         let result = try body(&batch)
-        try commit(batch, durability: durability)
+        try commit(&batch, durability: durability, validate: nil)
         return result
     }
 
+    @usableFromInline
     func commit(
-        _ batch: WriteBatch, durability: Durability?, validate: (() throws(ApusError) -> Void)?
+        _ batch: inout WriteBatch, durability: Durability?, validate: (() throws(ApusError) -> Void)?
     ) throws(ApusError) {
+        try check(batch)
+        if batch.isEmpty { return }
+        if try engine.commitAlone(&batch, durability: durability ?? engine.options.durability, validate: validate) {
+            return
+        }
         guard let request = try request(batch, durability, validate: validate, completion: nil) else { return }
         try engine.pipeline.perform(request)
     }
@@ -162,15 +169,20 @@ public final class Database: Sendable {
         _ batch: WriteBatch, _ durability: Durability?, validate: (() throws(ApusError) -> Void)?,
         completion: (@Sendable (Swift.Result<Void, ApusError>) -> Void)?
     ) throws(ApusError) -> CommitRequest? {
+        try check(batch)
+        if batch.isEmpty { return nil }
+        return CommitRequest(
+            .write(batch, validate: validate), durability: durability ?? engine.options.durability,
+            completion: completion)
+    }
+
+    /// Throws unless the batch may be committed to this database now.
+    private func check(_ batch: WriteBatch) throws(ApusError) {
         try engine.checkWritable()
         if let error = batch.error { throw error }
         for tree in batch.trees where tree.engineID != engine.id {
             throw ApusError(.invalidArgument, "keyspace \"\(tree.name)\" belongs to another database")
         }
-        if batch.isEmpty { return nil }
-        return CommitRequest(
-            .write(batch, validate: validate), durability: durability ?? engine.options.durability,
-            completion: completion)
     }
 
     /// Throws unless the keyspace is one of this database.

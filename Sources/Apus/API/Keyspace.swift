@@ -70,7 +70,7 @@ public final class Keyspace: Sendable {
         }
         var batch = WriteBatch()
         batch.putBytes(key, value, in: self, expiry: expiry)
-        try database.commit(batch, durability: durability)
+        try database.commit(&batch, durability: durability, validate: nil)
     }
 
     /// Removes `key`; no error if it is absent.
@@ -97,7 +97,7 @@ public final class Keyspace: Sendable {
         }
         var batch = WriteBatch()
         batch.deleteBytes(key, in: self)
-        try database.commit(batch, durability: durability)
+        try database.commit(&batch, durability: durability, validate: nil)
     }
 
     /// Removes every key in `range`. Costs one entry, however many keys there are.
@@ -115,7 +115,7 @@ public final class Keyspace: Sendable {
     >(from start: borrowing Start, to end: borrowing End, durability: Durability? = nil) throws(ApusError) {
         var batch = WriteBatch()
         batch.deleteRange(from: start, to: end, in: self)
-        try database.commit(batch, durability: durability)
+        try database.commit(&batch, durability: durability, validate: nil)
     }
 
     /// Merges `operand` into the value of `key` by the keyspace's merge operator, without reading it first.
@@ -127,7 +127,7 @@ public final class Keyspace: Sendable {
     ) throws(ApusError) {
         var batch = WriteBatch()
         batch.merge(key, operand, in: self, expiry: expiry)
-        try database.commit(batch, durability: durability)
+        try database.commit(&batch, durability: durability, validate: nil)
     }
 
     /// Merges a 64-bit integer: for keyspaces with the `.add` operator.
@@ -137,7 +137,7 @@ public final class Keyspace: Sendable {
     ) throws(ApusError) {
         var batch = WriteBatch()
         batch.merge(key, amount, in: self, expiry: expiry)
-        try database.commit(batch, durability: durability)
+        try database.commit(&batch, durability: durability, validate: nil)
     }
 }
 

@@ -170,7 +170,7 @@ public final class Transaction {
         let reads = reads
         let engine = database.engine
         let sequence = snapshot.pin.sequence
-        try database.commit(batch, durability: durability) { () throws(ApusError) in
+        try database.commit(&batch, durability: durability) { () throws(ApusError) in
             try reads.validate(since: sequence, engine: engine)
         }
     }

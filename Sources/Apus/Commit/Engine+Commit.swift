@@ -44,12 +44,10 @@ extension Engine {
             let isDurable = group.contains { $0.durability == .durable }
             try makeRoom(for: admitted)
             try log(&admitted, isDurable: isDurable)
-            for item in admitted { apply(item) }
+            for item in admitted { apply(item.batch, from: item.firstSequence) }
             visible.store(committer.lastSequence.rawValue, ordering: .releasing)
             afterCommit(byteCount: admitted.reduce(0) { $0 + $1.batch.byteCount })
-            if admitted.contains(where: { $0.batch.trees.contains { $0.active.earliestExpiry != 0 } }) {
-                scheduleUpkeep()
-            }
+            for item in admitted { noteExpiry(item.batch) }
         } catch {
             for item in admitted { outcomes[item.index] = .failure(error) }
         }
@@ -64,15 +62,20 @@ extension Engine {
     }
 
     private func admit(_ request: CommitRequest, _ index: Int) throws(ApusError) -> Admitted {
-        try checkWritable()
         guard case .write(let batch, let validate) = request.work else {
             preconditionFailure("an exclusive request is a group of its own")
         }
+        try check(batch, validate)
+        return Admitted(index: index, batch: batch)
+    }
+
+    /// What was true when the caller asked may have ended while others led.
+    func check(_ batch: WriteBatch, _ validate: (() throws(ApusError) -> Void)?) throws(ApusError) {
+        try checkWritable()
         for tree in batch.trees where tree.isDropped {
             throw ApusError(.closed, "keyspace \"\(tree.name)\" was dropped")
         }
         try validate?()
-        return Admitted(index: index, batch: batch)
     }
 
     // MARK: - 2. Room
@@ -198,14 +201,14 @@ extension Engine {
 
     // MARK: - 4. Apply
 
-    private func apply(_ item: Admitted) {
-        let trees = item.batch.trees
-        var sequence = item.firstSequence
+    func apply(_ batch: WriteBatch, from first: SequenceNumber) {
+        let trees = batch.trees
+        var sequence = first
         var userBytes = 0
         if trees.count == 1 {
             // Looked up once: every look counts references.
             let (memtable, counters) = (trees[0].active, trees[0].counters)
-            item.batch.withEntries { next in
+            batch.withEntries { next in
                 while let entry = next() {
                     memtable.apply(entry, sequence)
                     sequence = sequence.advanced(by: 1)
@@ -214,7 +217,7 @@ extension Engine {
             }
             counters.recordCommit(byteCount: userBytes)
         } else {
-            item.batch.withEntries { next in
+            batch.withEntries { next in
                 while let entry = next() {
                     let tree = trees.first { $0.id == entry.keyspace }!
                     tree.active.apply(entry, sequence)
@@ -225,10 +228,14 @@ extension Engine {
                 }
             }
         }
-        counters.recordCommit(entries: item.batch.count, byteCount: userBytes)
+        counters.recordCommit(entries: batch.count, byteCount: userBytes)
     }
 
     // MARK: - Afterwards
+
+    func noteExpiry(_ batch: WriteBatch) {
+        if batch.trees.contains(where: { $0.active.earliestExpiry != 0 }) { scheduleUpkeep() }
+    }
 
     func afterCommit(byteCount: Int) {
         committer.bytesSinceWeighing += byteCount

@@ -1,5 +1,5 @@
-// The short way for the commonest commit: one put or one delete, by a caller that finds nobody else committing. The
-// steps are those of Engine+Commit.swift, without a batch, a request or a group: nothing is allocated.
+// The short way for the commonest commits: one put, one delete or one batch, by a caller that finds nobody else committing.
+// The steps are those of Engine+Commit.swift, without a request or a group: nothing is allocated, and no bytes are shared.
 
 import ApusIO
 import Synchronization
@@ -39,6 +39,42 @@ extension Engine {
         counters.recordCommit(entries: 1, byteCount: userByteCount)
         visible.store(sequence.rawValue, ordering: .releasing)
         afterCommit(byteCount: byteCount)
+        return true
+    }
+
+    /// Commits one batch. False if somebody else is committing: then it joins a group.
+    ///
+    /// - Parameters:
+    ///   - batch: not empty, and within its limits. Merges are stamped in it.
+    ///   - validate: throws if the batch must not be committed; called when no other commit can come in between.
+    func commitAlone(
+        _ batch: inout WriteBatch, durability: Durability, validate: (() throws(ApusError) -> Void)?
+    ) throws(ApusError) -> Bool {
+        try checkWritable()
+        guard let log = committer.log, try pipeline.tryLead() else { return false }
+        defer { pipeline.endLead() }
+        try check(batch, validate)
+        for tree in batch.trees { try makeRoom(in: tree, forEntries: batch.count, byteCount: batch.byteCount) }
+        batch.stampMerges(clock.now)
+        let first = committer.lastSequence.advanced(by: 1)
+        let last = committer.lastSequence.advanced(by: batch.count)
+        guard last < .max else { throw ApusError(.failed, "all sequence numbers are used up") }
+        do throws(ApusError) {
+            if !batch.isEphemeral {
+                try log.makeRoom(for: CollectionOfOne(batch.byteCount))
+                try batch.encoded.withBytes { (bytes) throws(ApusError) in try log.append(bytes, sequence: first) }
+                try log.write(beforeSync: durability == .durable)
+                committer.hasUnsyncedCommits = true
+            }
+            if durability == .durable && committer.hasUnsyncedCommits { try synchronizeLog(log) }
+        } catch {
+            throw refused(error)
+        }
+        committer.lastSequence = last
+        apply(batch, from: first)
+        visible.store(last.rawValue, ordering: .releasing)
+        afterCommit(byteCount: batch.byteCount)
+        noteExpiry(batch)
         return true
     }
 }

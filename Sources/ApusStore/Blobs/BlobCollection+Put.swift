@@ -53,8 +53,10 @@ extension BlobCollection {
     private func putWhole(_ bytes: UnsafeRawBufferPointer, _ id: BlobID, in transaction: StoreTransaction) throws {
         if try renew(id, in: transaction) { return }
         var stored: [UInt8] = []
-        var trial = CompressionTrial()
+        // What the last contents were like says what this one is: many media files come together.
+        var trial = self.trial.withLock { $0 }
         trial.encode(bytes, into: &stored)
+        self.trial.withLock { $0 = trial }
         transaction.put(id, stored, in: content)
         add(1, to: .pieces, in: transaction)
         add(Int64(bytes.count), to: .pieceBytes, in: transaction)

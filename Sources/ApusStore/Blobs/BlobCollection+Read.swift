@@ -47,6 +47,8 @@ extension BlobCollection {
             var scratch: [UInt8] = []
             return try [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
                 let target = UnsafeMutableRawBufferPointer(buffer)
+                // Fresh memory costs more than reading: a page fault for every 4 KiB.
+                PageMemory.adviseHugePages(target)
                 for (entry, offset) in chunks {
                     try withChunk(entry, of: id, at: offset, within: range, scratch: &scratch, in: moment) { bytes in
                         UnsafeMutableRawBufferPointer(rebasing: target[count...]).copyMemory(from: bytes)

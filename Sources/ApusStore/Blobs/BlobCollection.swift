@@ -43,6 +43,8 @@ public final class BlobCollection: StoreCollection, Sendable {
     let chunker: ContentChunker
     /// The lists that puts of this process are writing.
     let activeLists = Monitor(Set<UInt64>())
+    /// What came of trying to compress whole contents lately.
+    let trial = Monitor(CompressionTrial())
 
     var definition: [UInt8] { [] }
 

@@ -44,19 +44,39 @@ struct ContentChunker: Sendable {
         let turn = min(normal, limit)
         var hash: UInt64 = 0
         return Self.gear.withUnsafeBufferPointer { gear in
-            var index = minimum
-            while index < turn {
-                hash = (hash &<< 1) &+ gear[Int(bytes[index])]
-                index &+= 1
-                if hash < rareBound { return index }
-            }
-            while index < limit {
-                hash = (hash &<< 1) &+ gear[Int(bytes[index])]
-                index &+= 1
-                if hash < frequentBound { return index }
-            }
-            return limit
+            cut(bytes, minimum..<turn, below: rareBound, &hash, gear)
+                ?? cut(bytes, turn..<limit, below: frequentBound, &hash, gear)
+                ?? limit
         }
+    }
+
+    /// The first place in `range` after which the hash is below `bound`.
+    @inline(__always)
+    private func cut(
+        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, below bound: UInt64, _ hash: inout UInt64,
+        _ gear: UnsafeBufferPointer<UInt64>
+    ) -> Int? {
+        var index = range.lowerBound
+        // Four bytes at a time: each of the four hashes is computed from the one before the group, so that the processor
+        // need not wait for one of them to begin with the next.
+        while index &+ 4 <= range.upperBound {
+            let (first, second) = (gear[Int(bytes[index])], gear[Int(bytes[index &+ 1])])
+            let (third, fourth) = (gear[Int(bytes[index &+ 2])], gear[Int(bytes[index &+ 3])])
+            let pair = (first &<< 1) &+ second
+            let hashes = (
+                (hash &<< 1) &+ first, (hash &<< 2) &+ pair, (hash &<< 3) &+ (pair &<< 1) &+ third,
+                (hash &<< 4) &+ ((pair &<< 2) &+ (third &<< 1) &+ fourth)
+            )
+            if min(min(hashes.0, hashes.1), min(hashes.2, hashes.3)) < bound { break }
+            hash = hashes.3
+            index &+= 4
+        }
+        while index < range.upperBound {
+            hash = (hash &<< 1) &+ gear[Int(bytes[index])]
+            index &+= 1
+            if hash < bound { return index }
+        }
+        return nil
     }
 
     /// One random number for each byte: SplitMix64 from a fixed seed.
