@@ -32,7 +32,7 @@ private struct DocumentWorks {
                     try engine.insert(messages[start..<(start + 100)])
                 }
             })
-        let singles = bench.scaled(500)
+        let singles = bench.scaled(2000)
         try bench.compare(
             "insert singly, durable",
             prepared(["SQLite": 1.4], part: 1, count: singles) { engine, messages in
@@ -147,7 +147,7 @@ private struct DocumentWorks {
     }
 
     func cascades() throws {
-        let count = bench.scaled(20)
+        let count = bench.scaled(150)
         try bench.compare(
             "delete a conversation with a cascade of \(Messages.perConversation)",
             contenders(["SQLite": 10]) { engine, run in
