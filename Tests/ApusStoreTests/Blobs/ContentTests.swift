@@ -53,6 +53,37 @@ import Testing
         }
     }
 
+    /// The definition, a byte at a time.
+    private func firstCut(of bytes: ArraySlice<UInt8>, minimum: Int, normalBits: Int, maximum: Int) -> Int {
+        var hash: UInt64 = 0
+        for offset in min(minimum, bytes.count)..<max(min(maximum, bytes.count), min(minimum, bytes.count)) {
+            hash = (hash &<< 1) &+ ContentChunker.gear[Int(bytes[bytes.startIndex + offset])]
+            let bits = offset < 1 << normalBits ? normalBits + 2 : normalBits - 2
+            if hash >> UInt64(64 - bits) == 0 { return offset + 1 }
+        }
+        return min(maximum, bytes.count)
+    }
+
+    @Test func cutsAreThoseOfTheDefinition() {
+        var random = TestRandom(seed: 13)
+        // Sizes of every remainder by the number of bytes that are looked at together.
+        for (minimum, maximum) in [(15, 66), (16, 67), (17, 129), (18, 200)] {
+            let chunker = ContentChunker(minimum: minimum, normalBits: 5, maximum: maximum)
+            for length in [0, 1, minimum, minimum + 1, 31, 32, 33, 34, 35, 20_000] {
+                let content = random.bytes(length)
+                var start = 0
+                for size in sizes(content, chunker) {
+                    #expect(
+                        size
+                            == firstCut(
+                                of: content[start...], minimum: minimum, normalBits: 5, maximum: maximum))
+                    start += size
+                }
+                #expect(start == length)
+            }
+        }
+    }
+
     @Test func cutsAreWhatTheyHaveAlwaysBeen() {
         // Contents that were cut otherwise would share nothing with those that are stored.
         var random = TestRandom(seed: 13)

@@ -80,7 +80,6 @@ import Testing
         let covered = TableMetadata.plain(2, "b", "c", byteCount: 3_000)
         let other = TableMetadata.plain(3, "n", "z", byteCount: 9_000)
         let rest = TableMetadata.plain(3, "n", "z", byteCount: 9_010)
-        #expect(policy.levelZeroScore([deletion], beneath: [[], [covered, other]]) >= 0.99)
         #expect(policy.levelZeroScore([deletion], beneath: [[], [covered, other]]) >= 4 * 3_000.0 / 12_001)
         #expect(policy.levelZeroScore([deletion], beneath: [[], [other]]) < 1)
         #expect(policy.levelZeroScore([mixed], beneath: [[], [covered, rest]]) < 1)
