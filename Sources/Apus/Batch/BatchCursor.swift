@@ -8,6 +8,15 @@ struct BatchEntry {
     var keyspace: UInt32
     var key: UnsafeRawBufferPointer
     var payload: UnsafeRawBufferPointer
+
+    /// Bytes of key and payload, a separated value's own included.
+    var userByteCount: Int {
+        let inline = key.count + payload.count
+        guard kind == .separatedValue || kind == .expiringSeparatedValue,
+            case .separated(let reference, _)? = EntryPayload(Trailer(.zero, kind), payload)
+        else { return inline }
+        return inline - BlobReference.encodedByteCount + Int(reference.valueByteCount)
+    }
 }
 
 struct BatchCursor {

@@ -1,5 +1,5 @@
 // Writes one blob file (FORMAT.md §5): values are appended in any order and get a reference; `finish` makes all of them
-// durable. The file's name becomes durable with the directory, which the caller syncs before a table that refers to the
+// durable. A file that takes values as they are committed (ValueFile) is written and synced on the way, too. The file's name becomes durable with the directory, which the caller syncs before a table that refers to the
 // file enters the manifest.
 
 import ApusIO
@@ -15,6 +15,8 @@ final class BlobWriter {
     /// Where `buffer` begins in the file.
     private var flushedByteCount: UInt64 = 0
     private var checksum: UInt32 = 0
+    /// Up to here the file has its space; 0 if none was reserved.
+    private var reservedByteCount: UInt64 = 0
     private var valueCount: UInt64 = 0
     private var compressed: [UInt8] = []
     private var isClosed = false
@@ -58,6 +60,24 @@ final class BlobWriter {
             let stored = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scratch)[..<count])
             return try append(key, stored: stored, valueByteCount: value.count, codec: codec)
         }
+    }
+
+    /// Reserves space on the disk for records of `byteCount` bytes altogether, in steps of `step` bytes, so that writing
+    /// them cannot fail for want of it. An error leaves the writer as it is.
+    func reserve(_ byteCount: Int, inStepsOf step: UInt64) throws(ApusError) {
+        let needed = self.byteCount + UInt64(byteCount) + UInt64(BlobFormat.footerByteCount)
+        guard needed > reservedByteCount else { return }
+        let end = (needed + step - 1) / step * step
+        try io { () throws(IOError) in try file.allocate(end) }
+        reservedByteCount = end
+    }
+
+    /// Hands what was appended to the operating system.
+    func write() throws(ApusError) { try flush() }
+
+    /// Makes everything written durable, but for the file's name.
+    func synchronize() throws(ApusError) {
+        try io { () throws(IOError) in try file.synchronize() }
     }
 
     /// Appends a record of another blob file, stored as it is there.
@@ -107,6 +127,7 @@ final class BlobWriter {
         let end = byteCount
         buffer += BlobFormat.footer(number, offset: end, valueCount: valueCount)
         try flush()
+        if reservedByteCount > 0 { try io { () throws(IOError) in try file.truncate(to: flushedByteCount) } }
         try io { () throws(IOError) in try file.synchronize() }
         isClosed = true
         try io { () throws(IOError) in try file.close() }

@@ -15,9 +15,29 @@ final class Committer: @unchecked Sendable {
     var isSyncScheduled = false
     /// Something was written to the log since its last sync.
     var hasUnsyncedCommits = false
+    /// Those that have values which may not be durable yet.
+    private var unsyncedValueFiles: [ValueFile] = []
 
     init(log: LogSet?, lastSequence: SequenceNumber) {
         self.log = log
         self.lastSequence = lastSequence
+    }
+
+    /// The file has new values.
+    func note(_ file: ValueFile) {
+        if !unsyncedValueFiles.contains(where: { $0 === file }) { unsyncedValueFiles.append(file) }
+    }
+
+    /// Nothing that is logged refers to the file any more.
+    func forget(_ file: ValueFile) {
+        unsyncedValueFiles.removeAll { $0 === file }
+    }
+
+    /// Makes all values durable that the log refers to.
+    func synchronizeValues() throws(ApusError) {
+        while let file = unsyncedValueFiles.last {
+            try file.synchronize()
+            unsyncedValueFiles.removeLast()
+        }
     }
 }

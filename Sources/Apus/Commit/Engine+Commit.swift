@@ -2,7 +2,8 @@
 //
 //   1. admit     health, dropped keyspaces, a transaction's read set
 //   2. make room a slice of a memtable and of the log for every batch; may seal a memtable, slow down or wait
-//   3. log       one frame a batch, one write for the group, one sync if anybody asked for it
+//   3. log       large values to their blob file, one frame a batch, one write for the group, one sync if anybody asked
+//                for it
 //   4. apply     insert into the memtables
 //   5. publish   the new sequence number: from here on readers see the group
 //
@@ -58,6 +59,7 @@ extension Engine {
     private struct Admitted {
         let index: Int
         var batch: WriteBatch
+        var kind = FrameKind.batch
         var firstSequence = SequenceNumber.zero
     }
 
@@ -106,6 +108,7 @@ extension Engine {
         if pressure > 0 { try slowDown(tree, byteCount: byteCount, pressure: pressure) }
         let isRoomy = tree.withActive { active in
             active.hasRoom(forEntries: entries, byteCount: byteCount) && active.byteCount < tuning.writeBufferByteCount
+                && active.valueFile?.isFull(at: tuning.valueFileByteCount) != true
         }
         if isRoomy { return }
         try waitForSealedMemtables(tree)
@@ -128,6 +131,7 @@ extension Engine {
             memtableCapacity(), Memtable.capacity(forEntries: entries, byteCount: byteCount))
         let wasEmpty = tree.active.isEmpty
         let fresh = Memtable(capacity: capacity, pool: arenas)
+        if wasEmpty { dropValueFile(of: tree.active) }
         structure.withLock { structure in
             guard structure.trees[tree.id] != nil else { return }
             if wasEmpty { structure.trees[tree.id]!.memtables.removeFirst() }
@@ -159,12 +163,17 @@ extension Engine {
         }
         guard sequence < .max else { throw ApusError(.failed, "all sequence numbers are used up") }
         do {
+            for index in admitted.indices {
+                guard let separated = try separateValues(of: admitted[index].batch, isDurable: isDurable) else { continue }
+                admitted[index].batch = separated
+                admitted[index].kind = .separatedBatch
+            }
             let logged = admitted.filter { !$0.batch.isEphemeral }
             if !logged.isEmpty {
                 try log.makeRoom(for: logged.lazy.map { $0.batch.byteCount })
                 for item in logged {
                     try item.batch.encoded.withBytes { (bytes) throws(ApusError) in
-                        try log.append(bytes, sequence: item.firstSequence)
+                        try log.append(bytes, sequence: item.firstSequence, kind: item.kind)
                     }
                 }
                 try log.write(beforeSync: isDurable)
@@ -212,7 +221,7 @@ extension Engine {
                 while let entry = next() {
                     memtable.apply(entry, sequence)
                     sequence = sequence.advanced(by: 1)
-                    userBytes += entry.key.count + entry.payload.count
+                    userBytes += entry.userByteCount
                 }
             }
             counters.recordCommit(byteCount: userBytes)
@@ -222,7 +231,7 @@ extension Engine {
                     let tree = trees.first { $0.id == entry.keyspace }!
                     tree.active.apply(entry, sequence)
                     sequence = sequence.advanced(by: 1)
-                    let byteCount = entry.key.count + entry.payload.count
+                    let byteCount = entry.userByteCount
                     tree.counters.recordCommit(byteCount: byteCount)
                     userBytes += byteCount
                 }

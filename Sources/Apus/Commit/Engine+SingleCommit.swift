@@ -24,22 +24,41 @@ extension Engine {
         let sequence = committer.lastSequence.advanced(by: 1)
         guard sequence < .max else { throw ApusError(.failed, "all sequence numbers are used up") }
         do throws(ApusError) {
-            try log.appendAlone(
-                payloadByteCount: byteCount, sequence: sequence, beforeSync: durability == .durable
-            ) { entry.encode(to: $0) }
-            committer.hasUnsyncedCommits = true
-            if durability == .durable { try synchronizeLog(log) }
+            if durability == .relaxed, entry.kind == .value, isLarge(valueByteCount: entry.payload.count, in: tree),
+                let reference = try separate(entry.key, entry.payload, in: tree)
+            {
+                try reference.withEncodedBytes { (payload) throws(ApusError) in
+                    let reference = SingleEntry(
+                        kind: .separatedValue, keyspace: entry.keyspace, key: entry.key, payload: payload)
+                    try logAndApply(reference, in: tree, sequence, .separatedBatch, log, durability)
+                }
+            } else {
+                try logAndApply(entry, in: tree, sequence, .batch, log, durability)
+            }
         } catch {
             throw refused(error)
         }
         committer.lastSequence = sequence
-        tree.withActive { $0.insert(entry.key, Trailer(sequence, entry.kind), entry.payload) }
         let userByteCount = entry.key.count &+ entry.payload.count
         tree.counters.recordCommit(byteCount: userByteCount)
         counters.recordCommit(entries: 1, byteCount: userByteCount)
         visible.store(sequence.rawValue, ordering: .releasing)
         afterCommit(byteCount: byteCount)
         return true
+    }
+
+    @inline(__always)
+    private func logAndApply(
+        _ entry: SingleEntry, in tree: Tree, _ sequence: SequenceNumber, _ kind: FrameKind, _ log: LogSet,
+        _ durability: Durability
+    ) throws(ApusError) {
+        try log.appendAlone(
+            payloadByteCount: entry.encodedByteCount, sequence: sequence, kind: kind,
+            beforeSync: durability == .durable
+        ) { entry.encode(to: $0) }
+        committer.hasUnsyncedCommits = true
+        if durability == .durable { try synchronizeLog(log) }
+        tree.withActive { $0.insert(entry.key, Trailer(sequence, entry.kind), entry.payload) }
     }
 
     /// Commits one batch. False if somebody else is committing: then it joins a group.
@@ -59,10 +78,17 @@ extension Engine {
         let first = committer.lastSequence.advanced(by: 1)
         let last = committer.lastSequence.advanced(by: batch.count)
         guard last < .max else { throw ApusError(.failed, "all sequence numbers are used up") }
+        var kind = FrameKind.batch
         do throws(ApusError) {
+            if let separated = try separateValues(of: batch, isDurable: durability == .durable) {
+                batch = separated
+                kind = .separatedBatch
+            }
             if !batch.isEphemeral {
                 try log.makeRoom(for: CollectionOfOne(batch.byteCount))
-                try batch.encoded.withBytes { (bytes) throws(ApusError) in try log.append(bytes, sequence: first) }
+                try batch.encoded.withBytes { (bytes) throws(ApusError) in
+                    try log.append(bytes, sequence: first, kind: kind)
+                }
                 try log.write(beforeSync: durability == .durable)
                 committer.hasUnsyncedCommits = true
             }

@@ -85,12 +85,13 @@ final class Counters: Sendable {
         stallMetric.recordNanoseconds(Int64(clamping: nanoseconds))
     }
 
-    func recordFlush(_ output: CompactionOutput) {
+    /// - Parameter byteCount: of tables and blob files.
+    func recordFlush(byteCount: UInt64) {
         totals.withLock {
             $0.flushes += 1
-            $0.flushedBytes += output.bytesWritten
+            $0.flushedBytes += byteCount
         }
-        flushMetric.increment(by: output.bytesWritten)
+        flushMetric.increment(by: byteCount)
     }
 
     func recordCompaction(bytesRead: UInt64, _ output: CompactionOutput?) {

@@ -106,6 +106,8 @@ extension Engine {
             guard let state = structure.withLock({ $0.trees[tree.id] }) else { return }
             try append(VersionEdit([.keyspaceDropped(tree.id)]), to: writer)
             tree.markDropped()
+            dropValueFile(of: tree.active)
+            for memtable in state.sealed { memtable.valueFile?.lease.markObsolete() }
             structure.withLock { structure in _ = structure.trees.removeValue(forKey: tree.id) }
             for table in state.version.levels.joined() { table.markObsolete() }
             for lease in state.blobFiles.values { lease.markObsolete() }

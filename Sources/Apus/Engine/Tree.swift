@@ -19,6 +19,8 @@ final class Tree: @unchecked Sendable {
     /// Whether there is a merge operator: most keyspaces have none, and every cursor asks.
     private let isMerging: Atomic<Bool>
     private let timeToLive: Atomic<UInt64>
+    /// Values of at least so many bytes go to blob files; 0: none do.
+    let separationThreshold: Atomic<Int>
     private let dropped = Atomic(false)
     let isEphemeral: Bool
     let counters = TreeCounters()
@@ -51,6 +53,7 @@ final class Tree: @unchecked Sendable {
         isEphemeral = settings.isEphemeral
         viewPointer = Atomic(UnsafeRawPointer(Unmanaged.passRetained(view).toOpaque()))
         timeToLive = Atomic(settings.timeToLive)
+        separationThreshold = Atomic(Int(settings.separationThreshold))
         configuration = Monitor(Configuration(settings: settings, mergeOperator: mergeOperator))
         isMerging = Atomic(mergeOperator != nil)
     }
@@ -73,6 +76,7 @@ final class Tree: @unchecked Sendable {
         }
         if mergeOperator != nil { isMerging.store(true, ordering: .releasing) }
         timeToLive.store(settings.timeToLive, ordering: .relaxed)
+        separationThreshold.store(Int(settings.separationThreshold), ordering: .relaxed)
     }
 
     /// When an entry written now expires, in milliseconds since 1970; 0 for never.

@@ -25,6 +25,12 @@ struct Tuning: Sendable {
     var logSegmentByteCount: UInt64
     /// Log bytes kept for unflushed entries before the oldest memtable is flushed to let go of them.
     var logByteCount: UInt64
+    /// Values from here on that their keyspace separates go to a blob file when they are committed, not to the log.
+    var leastValueByteCount = 4 << 10
+    /// A synced commit does so only with that much altogether: it has to sync two files then.
+    var leastSyncedValuesByteCount = 256 << 10
+    /// How large such a blob file grows before its memtable is sealed.
+    var valueFileByteCount: UInt64
     /// Manifest size at which it is written anew.
     var manifestByteCount: UInt64 = 256 << 10
 
@@ -48,6 +54,7 @@ struct Tuning: Sendable {
         // Who has little memory has little to write, and no use for files that are mostly room.
         logSegmentByteCount = UInt64(Swift.min(Swift.max(memoryBudget / 4, 1 << 20), 64 << 20))
         logByteCount = UInt64(Swift.max(writeBufferByteCount * 4, 64 << 20))
+        valueFileByteCount = logByteCount
     }
 
     /// What the block cache may use while memtables use `memtables` bytes.
@@ -69,6 +76,9 @@ extension Options {
         small.leastWastedSeeks = 50
         small.logSegmentByteCount = 128 << 10
         small.logByteCount = 512 << 10
+        small.leastValueByteCount = 2 << 10
+        small.leastSyncedValuesByteCount = 16 << 10
+        small.valueFileByteCount = 256 << 10
         small.manifestByteCount = 4 << 10
         tuning = small
     }

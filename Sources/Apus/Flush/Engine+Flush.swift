@@ -58,13 +58,17 @@ extension Engine {
         let memtables = Array(state.sealed)
         let start = clock.monotonicNanoseconds()
         let output = try write(memtables, of: state.tree, above: state.summary)
+        let values = try finishValueFiles(of: memtables, for: output)
         var edit = VersionEdit()
         for metadata in output.tables { edit.changes.append(.tableAdded(id, level: 0, metadata)) }
-        for metadata in output.blobFiles { edit.changes.append(.blobAdded(id, metadata)) }
+        for metadata in output.blobFiles + values.kept.map(\.metadata) {
+            edit.changes.append(.blobAdded(id, metadata))
+        }
         let last = memtables.map(\.lastSequence).max()!
         edit.changes.append(.flushedSequence(id, last))
         do {
             try install(edit, in: id) { state in
+                for (file, metadata) in values.kept { state.blobFiles[metadata.number] = file.lease }
                 state.memtables.removeAll { memtable in memtables.contains { $0 === memtable } }
             }
         } catch {
@@ -73,7 +77,11 @@ extension Engine {
             if error.kind == .closed { return }
             throw error
         }
-        counters.recordFlush(output)
+        for file in values.unneeded {
+            file.abandon()
+            file.lease.markObsolete()
+        }
+        counters.recordFlush(byteCount: output.bytesWritten + values.kept.reduce(0) { $0 + $1.metadata.byteCount })
         state.tree.counters.recordOutput(output, level: 0)
         emit(
             .flush(
@@ -90,12 +98,37 @@ extension Engine {
     /// - Parameter tree: what lies beneath the memtables.
     func write(_ memtables: [Memtable], of tree: Tree, above summary: TreeSummary) throws(ApusError) -> CompactionOutput
     {
-        try CompactionJob.run(
-            compactionInput(
-                tree, sources: memtables.map { $0.makeCursor() },
-                rangeDeletions: memtables.compactMap(\.rangeDeletions), targetLevel: 0,
-                elision: .beneathMemtables(of: summary)),
-            compactionEnvironment(cancellable: false))
+        var input = compactionInput(
+            tree, sources: memtables.map { $0.makeCursor() },
+            rangeDeletions: memtables.compactMap(\.rangeDeletions), targetLevel: 0,
+            elision: .beneathMemtables(of: summary))
+        for file in memtables.compactMap(\.valueFile) where file.isBroken {
+            input.collectedBlobFiles.insert(file.number)
+        }
+        return try CompactionJob.run(input, compactionEnvironment(cancellable: false))
+    }
+
+    /// Ends the files that took the memtables' values at their commits, as far as the output refers to them.
+    private func finishValueFiles(
+        of memtables: [Memtable], for output: CompactionOutput
+    ) throws(ApusError) -> (kept: [(file: ValueFile, metadata: BlobFileMetadata)], unneeded: [ValueFile]) {
+        let needed = Set(output.tables.flatMap { $0.blobReferences.map(\.file) })
+        var kept: [(file: ValueFile, metadata: BlobFileMetadata)] = []
+        var unneeded: [ValueFile] = []
+        for file in memtables.compactMap(\.valueFile) {
+            guard needed.contains(file.number) else {
+                unneeded.append(file)
+                continue
+            }
+            do throws(ApusError) {
+                kept.append((file, try file.finish()))
+            } catch {
+                // The next flush of these memtables moves the values to another file.
+                removeOutputs(output)
+                throw error
+            }
+        }
+        return (kept, unneeded)
     }
 
     func removeOutputs(_ output: CompactionOutput) {

@@ -73,10 +73,16 @@ extension BlobReference {
     }
 
     func encode(into output: inout [UInt8]) {
-        output.appendLittleEndian(file)
-        output.appendLittleEndian(offset)
-        output.appendLittleEndian(storedByteCount)
-        output.appendLittleEndian(valueByteCount)
+        withEncodedBytes { output.append(contentsOf: $0) }
+    }
+
+    /// Calls `body` with the encoded reference.
+    func withEncodedBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let sizes = UInt64(storedByteCount) | UInt64(valueByteCount) << 32
+        let words = (file.littleEndian, offset.littleEndian, sizes.littleEndian)
+        return try Swift.withUnsafeBytes(of: words) { (bytes) throws(Failure) in try body(bytes) }
     }
 }
 

@@ -5,6 +5,7 @@
 //    synced byte; unless X is known to have been durable, which makes it damage:
 //    a. X lies before a length that another file vouches for (CURRENT does for the manifest), or
 //    b. a frame header after X, wherever it is, is valid and says that more than X bytes were durable when it was made.
+//    A batch whose values lie in blob files is valid if they are whole, too: they are synced before the log is.
 // 3. For 2b every multiple of 8 after X is tried: one checksum of 28 bytes each, so the cost is linear in the file's
 //    length whatever it holds.
 //
@@ -48,6 +49,8 @@ struct FrameWalk {
     /// No frame reaches beyond.
     var limit: UInt64
     var mode: RecoveryMode
+    /// Puts values back into batches that were separated; without it such batches are shown as they stand.
+    var values: LoggedValues?
 
     /// - Precondition: `limit` is within the file.
     init(
@@ -56,7 +59,8 @@ struct FrameWalk {
         limit: UInt64,
         sealedByteCount: UInt64? = nil,
         durableByteCount: UInt64 = 0,
-        mode: RecoveryMode
+        mode: RecoveryMode,
+        values: LoggedValues? = nil
     ) {
         precondition(limit <= reader.byteCount)
         self.reader = reader
@@ -65,6 +69,7 @@ struct FrameWalk {
         self.sealedByteCount = sealedByteCount
         self.durableByteCount = durableByteCount
         self.mode = mode
+        self.values = values
     }
 
     /// Calls `body` for each frame with its offset, header and payload, which is valid during the call. What `body`
@@ -129,7 +134,12 @@ struct FrameWalk {
         guard header.matches(stored, at: offset, place) else {
             return .invalid("a frame's payload is damaged", header)
         }
-        return .valid(header, UnsafeRawBufferPointer(rebasing: stored[..<header.payloadByteCount]))
+        let payload = UnsafeRawBufferPointer(rebasing: stored[..<header.payloadByteCount])
+        guard let values, header.kind == FrameKind.separatedBatch.rawValue else { return .valid(header, payload) }
+        switch try values.resolve(payload, header.sequence) {
+        case .whole(let batch): return .valid(header, batch)
+        case .torn(let reason): return .invalid(reason, header)
+        }
     }
 
     /// The frame header that vouches for the most bytes so far. Headers before it vouch for less than the offset that

@@ -19,6 +19,11 @@ enum FrameKind: UInt8, Sendable {
     case batch = 1
     /// A version edit, in a manifest.
     case edit = 2
+    /// A batch of which some values lie in blob files, in a log segment.
+    case separatedBatch = 3
+
+    /// Whether the payload is a batch.
+    var isBatch: Bool { self != .edit }
 }
 
 /// A database's identity: 16 random bytes, chosen when it was created.

@@ -85,6 +85,7 @@ final class LogSet: @unchecked Sendable {
     private let allocateNumber: @Sendable () -> FileNumber
     private let register: @Sendable (FileNumber, UInt64) throws(ApusError) -> Void
     private let unregister: @Sendable ([FileNumber]) throws(ApusError) -> Void
+    private let synchronizeValues: @Sendable () throws(ApusError) -> Void
     private let next = Monitor<PreparedSegment?>(nil)
     /// Whether `next` holds a segment: asked after every commit. Set with `next` held.
     private let isNextReady = Atomic(false)
@@ -107,16 +108,19 @@ final class LogSet: @unchecked Sendable {
     ///   - allocateNumber: takes the next file number; never one again, never a smaller one.
     ///   - register: makes the segment's number and capacity part of the manifest (`logCreated`), durably.
     ///   - unregister: takes segments out of the manifest (`logDeleted`), durably.
+    ///   - synchronizeValues: makes durable what batches refer to; called by the leader, before every sync of the log.
     init(
         _ configuration: Configuration,
         allocateNumber: @escaping @Sendable () -> FileNumber,
         register: @escaping @Sendable (FileNumber, UInt64) throws(ApusError) -> Void,
-        unregister: @escaping @Sendable ([FileNumber]) throws(ApusError) -> Void
+        unregister: @escaping @Sendable ([FileNumber]) throws(ApusError) -> Void,
+        synchronizeValues: @escaping @Sendable () throws(ApusError) -> Void = {}
     ) {
         self.configuration = configuration
         self.allocateNumber = allocateNumber
         self.register = register
         self.unregister = unregister
+        self.synchronizeValues = synchronizeValues
         files = LogSegmentFiles(directory: configuration.directory, fileSystem: configuration.fileSystem)
     }
 
@@ -156,6 +160,7 @@ final class LogSet: @unchecked Sendable {
     func appendAlone(
         payloadByteCount: Int,
         sequence: SequenceNumber,
+        kind: FrameKind = .batch,
         beforeSync isBeforeSync: Bool,
         _ fill: (UnsafeMutableRawPointer) -> Void
     ) throws(ApusError) {
@@ -167,7 +172,7 @@ final class LogSet: @unchecked Sendable {
             writer = try current()
         }
         try writer.append(
-            payloadByteCount: payloadByteCount, sequence: sequence, through: sequence, kind: .batch, fill)
+            payloadByteCount: payloadByteCount, sequence: sequence, through: sequence, kind: kind, fill)
         try writer.write(beforeSync: isBeforeSync)
         progress?.note(writer)
     }
@@ -191,6 +196,7 @@ final class LogSet: @unchecked Sendable {
     /// Returns when everything appended, to whatever segment, is durable.
     func synchronize() throws(ApusError) {
         let writer = try current()
+        try synchronizeValues()
         try writer.synchronize()
         progress?.note(writer)
     }
@@ -207,6 +213,7 @@ final class LogSet: @unchecked Sendable {
         let segment = try takeNext(needing: needed)
         var previous: LogSegment?
         if let writer {
+            try synchronizeValues()
             try writer.synchronize()
             previous = figures(of: writer)
             lastSequence = writer.lastSequence

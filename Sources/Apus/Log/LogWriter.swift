@@ -88,7 +88,7 @@ final class LogWriter {
         kind: FrameKind
     ) throws(ApusError) {
         var last = sequence
-        if kind == .batch {
+        if kind.isBatch {
             let count: UInt32 = payload.littleEndian(at: 0)
             precondition(count > 0, "an empty batch is not logged")
             last = SequenceNumber(sequence.rawValue + UInt64(count) - 1)

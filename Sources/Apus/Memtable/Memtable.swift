@@ -25,6 +25,10 @@ final class Memtable: @unchecked Sendable {
     /// Every set ever published: a reader may still look at an old one. Writer only.
     @exclusivity(unchecked) private var rangeDeletionSets: [RangeDeletions] = []
 
+    /// Takes large values as they are committed; nil while there are none. Set by the commit leader while the memtable is
+    /// active, read by it, and by the flush afterwards.
+    @exclusivity(unchecked) var valueFile: ValueFile?
+
     private let entryTotal = Atomic<Int>(0)
     private let entryByteTotal = Atomic<Int>(0)
     private let rawByteTotal = Atomic<Int>(0)

@@ -13,12 +13,20 @@ enum Leftovers {
         guard case .database(let content) = try RecoveredState.read(directory: directory, fileSystem: fileSystem),
             !content.obsoleteFiles.isEmpty
         else { return false }
+        // What no manifest lists, but the log refers to, is not left over.
+        let values = try LogReplay(directory: directory, fileSystem: fileSystem, manifest: content.manifest)
+            .valueFileNumbers()
+        let leftovers = content.obsoleteFiles.filter { name in
+            if case .blob(let number) = name { return !values.contains(number) }
+            return true
+        }
+        guard !leftovers.isEmpty else { return false }
         let numbers = FileNumberSource(next: content.nextFileNumber)
         let writer = try ManifestWriter(
             ManifestWriter.Configuration(directory: directory, fileSystem: fileSystem, byteCount: 0), content.manifest,
             allocateNumber: { numbers.take() })
         writer.abandon()
-        for name in content.obsoleteFiles + [.manifest(content.current.manifest)] {
+        for name in leftovers + [.manifest(content.current.manifest)] {
             try? fileSystem.remove(name.path(in: directory))
         }
         return true

@@ -65,6 +65,26 @@ struct LogReplay {
         return result
     }
 
+    /// The blob files that batches of the log refer to, as far as it can be read. Reads all of it.
+    func valueFileNumbers() throws(ApusError) -> Set<FileNumber> {
+        var numbers: Set<FileNumber> = []
+        for number in manifest.logNumbers {
+            guard let reader = try? SegmentReader(.log(number), in: directory, on: fileSystem) else { continue }
+            let walk = FrameWalk(reader, manifest.databaseID, limit: reader.byteCount, mode: .salvage)
+            _ = try walk.run(lose: { _ in }) { (_, frame, payload) throws(ApusError) in
+                guard frame.kind == FrameKind.separatedBatch.rawValue else { return }
+                guard var cursor = try? BatchCursor(payload) else { return }
+                while let entry = (try? cursor.next()) ?? nil {
+                    guard
+                        case .separated(let reference, _)? = EntryPayload(Trailer(.zero, entry.kind), entry.payload)
+                    else { continue }
+                    numbers.insert(reference.file)
+                }
+            }
+        }
+        return numbers
+    }
+
     // MARK: - Headers
 
     private struct Segment {
@@ -189,7 +209,8 @@ struct LogReplay {
             manifest.databaseID,
             limit: limit,
             sealedByteCount: sealed,
-            mode: mode
+            mode: mode,
+            values: LoggedValues(directory: directory, fileSystem: fileSystem, manifest: manifest, mode: mode)
         )
         var progress = result
         var losses: [SalvageLoss] = []
@@ -230,7 +251,7 @@ struct LogReplay {
         _ path: String,
         _ offset: UInt64
     ) throws(ApusError) -> SequenceNumber {
-        guard frame.kind == FrameKind.batch.rawValue else {
+        guard FrameKind(rawValue: frame.kind)?.isBatch == true else {
             throw .corruption("a frame of kind \(frame.kind) is no batch", file: path, offset: offset)
         }
         guard frame.sequence > previous else {

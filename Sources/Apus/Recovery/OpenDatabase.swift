@@ -175,7 +175,8 @@ struct OpenDatabase {
                 unregister: { (numbers) throws(ApusError) in
                     guard let engine = link.engine else { throw ApusError(.closed, "the database is closed") }
                     try engine.record(VersionEdit(numbers.map { .logDeleted($0) }))
-                })
+                },
+                synchronizeValues: { () throws(ApusError) in try link.engine?.committer.synchronizeValues() })
         engine = Engine(parts, committer: Committer(log: log, lastSequence: .zero), link: link)
     }
 
@@ -234,6 +235,9 @@ struct OpenDatabase {
                     throw DecodingFailure(what: "a batch names keyspace \(entry.keyspace), which never existed")
                 }
                 if keyspace.settings.isEphemeral || sequence <= keyspace.flushedSequence { continue }
+                guard entry.kind != .separatedValue, entry.kind != .expiringSeparatedValue else {
+                    throw DecodingFailure(what: "a reference to a value stands where the value belongs")
+                }
                 do throws(ApusError) {
                     let tree = try treeWithRoom(keyspace.id, entry, sequence)
                     tree.active.apply(entry, sequence)

@@ -224,6 +224,14 @@ struct Salvage {
                 sequence > keyspace.flushedSequence
             else { continue }
             inventory.raiseLastSequence(to: sequence)
+            if case .separated(let reference, _)? = EntryPayload(Trailer(.zero, entry.kind), entry.payload) {
+                recorder.lose(
+                    .corruption(
+                        "the log refers to a value that cannot be read",
+                        file: FileName.blob(reference.file).path(in: source), offset: reference.offset),
+                    in: source, keyspace: keyspace.name)
+                continue
+            }
             try replay(entry, sequence, in: keyspace)
         }
     }

@@ -57,6 +57,8 @@ final class CorruptionSample {
         tuning.levels.tableByteCount = 700
         tuning.logSegmentByteCount = 4_096
         tuning.manifestByteCount = 1_024
+        tuning.leastValueByteCount = 305
+        tuning.leastSyncedValuesByteCount = 305
         options.tuning = tuning
         try build()
         for name in try machine.disk.list(Self.directory) where name != "LOCK" {

@@ -65,6 +65,9 @@ struct HistoryShape {
         tuning.logSegmentByteCount = UInt64(random.pick([4_096, 8_192, 16_384]))
         tuning.logByteCount = UInt64(random.pick([4_096, 20_000, 1 << 20]))
         tuning.manifestByteCount = UInt64(random.pick([512, 4_096, 16_384]))
+        tuning.leastValueByteCount = random.pick([1, 20, 4_096])
+        tuning.leastSyncedValuesByteCount = random.pick([1, 100, 4_096])
+        tuning.valueFileByteCount = UInt64(random.pick([300, 4_096, 1 << 20]))
         tuning.checksVersions = random.chance(25) || tuning.checksVersions
         return tuning
     }

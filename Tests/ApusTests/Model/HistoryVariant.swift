@@ -97,6 +97,15 @@ struct HistoryVariant: Sendable {
         small("no filters") { $0.filterBitsPerKey = 0 },
         small("filters of 32 bits") { $0.filterBitsPerKey = 32 },
         small("every value in a blob file") { $0.valueSeparationThreshold = 1 },
+        small("every value in a blob file when it is committed") {
+            $0.tune = {
+                small(&$0)
+                $0.leastValueByteCount = 1
+                $0.leastSyncedValuesByteCount = 1
+                $0.valueFileByteCount = 1_000
+            }
+            $0.valueSeparationThreshold = 1
+        },
         small("some values in blob files, zstd") {
             $0.valueSeparationThreshold = 16
             $0.compression = .zstd
@@ -116,6 +125,9 @@ struct HistoryVariant: Sendable {
                 $0.logSegmentByteCount = 4_096
                 $0.logByteCount = 4_096
                 $0.maximumCompactions = 3
+                $0.leastValueByteCount = 1
+                $0.leastSyncedValuesByteCount = 1
+                $0.valueFileByteCount = 1
             }
             $0.valueSeparationThreshold = 1
             $0.filterBitsPerKey = 1

@@ -33,6 +33,8 @@ final class SalvageFixture {
         tuning.levels.tableByteCount = 2048
         tuning.logSegmentByteCount = 8192
         tuning.manifestByteCount = 8192
+        tuning.leastValueByteCount = 100
+        tuning.leastSyncedValuesByteCount = 100
         options.tuning = tuning
         try build(TestRandom(seed: seed), closes: closes, rounds: rounds)
     }
