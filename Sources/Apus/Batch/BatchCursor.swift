@@ -9,12 +9,18 @@ struct BatchEntry {
     var key: UnsafeRawBufferPointer
     var payload: UnsafeRawBufferPointer
 
+    /// Where the value lies if it was separated.
+    var reference: BlobReference? {
+        guard kind == .separatedValue || kind == .expiringSeparatedValue,
+            case .separated(let reference, _)? = EntryPayload(Trailer(.zero, kind), payload)
+        else { return nil }
+        return reference
+    }
+
     /// Bytes of key and payload, a separated value's own included.
     var userByteCount: Int {
         let inline = key.count + payload.count
-        guard kind == .separatedValue || kind == .expiringSeparatedValue,
-            case .separated(let reference, _)? = EntryPayload(Trailer(.zero, kind), payload)
-        else { return inline }
+        guard let reference else { return inline }
         return inline - BlobReference.encodedByteCount + Int(reference.valueByteCount)
     }
 }

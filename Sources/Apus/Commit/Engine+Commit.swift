@@ -164,7 +164,9 @@ extension Engine {
         guard sequence < .max else { throw ApusError(.failed, "all sequence numbers are used up") }
         do {
             for index in admitted.indices {
-                guard let separated = try separateValues(of: admitted[index].batch, isDurable: isDurable) else { continue }
+                guard let separated = try separateValues(of: admitted[index].batch, isDurable: isDurable) else {
+                    continue
+                }
                 admitted[index].batch = separated
                 admitted[index].kind = .separatedBatch
             }

@@ -92,8 +92,8 @@ struct FrameWalk {
             case .valid(let header, let payload):
                 try body(offset, header, payload)
                 offset += header.frameByteCount
-            case .invalid(let reason, let header):
-                guard let damage = try damage(at: offset, limit: limit, reason, &evidence) else {
+            case .invalid(let flaw, let header):
+                guard let damage = try damage(at: offset, limit: limit, flaw, &evidence) else {
                     return End(offset: offset, discardedByteCount: try tornByteCount(at: offset, header, limit: limit))
                 }
                 guard mode == .salvage else { throw damage }
@@ -116,30 +116,34 @@ struct FrameWalk {
     private enum Frame {
         case valid(FrameHeader, UnsafeRawBufferPointer)
         /// The header is given if it is valid in itself.
-        case invalid(String, FrameHeader?)
+        case invalid(ApusError, FrameHeader?)
     }
 
     private func frame(at offset: UInt64, limit: UInt64) throws(ApusError) -> Frame {
         guard offset <= limit, limit - offset >= UInt64(FrameHeader.byteCount) else {
-            return .invalid("no frame fits here", nil)
+            return .invalid(flaw("no frame fits here", at: offset), nil)
         }
         let start = try reader.bytes(at: offset, count: FrameHeader.byteCount)
         guard let header = FrameHeader.decode(start.baseAddress!, at: offset, limit: limit, place) else {
-            return .invalid("a frame header is damaged", nil)
+            return .invalid(flaw("a frame header is damaged", at: offset), nil)
         }
         let stored = try reader.bytes(
             at: offset + UInt64(FrameHeader.byteCount),
             count: Int(header.frameByteCount) - FrameHeader.byteCount
         )
         guard header.matches(stored, at: offset, place) else {
-            return .invalid("a frame's payload is damaged", header)
+            return .invalid(flaw("a frame's payload is damaged", at: offset), header)
         }
         let payload = UnsafeRawBufferPointer(rebasing: stored[..<header.payloadByteCount])
         guard let values, header.kind == FrameKind.separatedBatch.rawValue else { return .valid(header, payload) }
         switch try values.resolve(payload, header.sequence) {
         case .whole(let batch): return .valid(header, batch)
-        case .torn(let reason): return .invalid(reason, header)
+        case .torn(let flaw): return .invalid(flaw, header)
         }
+    }
+
+    private func flaw(_ what: String, at offset: UInt64) -> ApusError {
+        .corruption(what, file: reader.path, offset: offset)
     }
 
     /// The frame header that vouches for the most bytes so far. Headers before it vouch for less than the offset that
@@ -154,19 +158,18 @@ struct FrameWalk {
     private func damage(
         at offset: UInt64,
         limit: UInt64,
-        _ reason: String,
+        _ flaw: ApusError,
         _ evidence: inout Evidence
     ) throws(ApusError) -> ApusError? {
-        if sealedByteCount != nil {
-            return .corruption("\(reason); the file is sealed up to offset \(limit)", file: reader.path, offset: offset)
+        // A value's flaw lies in another file.
+        let log = flaw.file == reader.path ? "the file" : reader.path
+        func damage(_ proof: String) -> ApusError {
+            var damage = flaw
+            damage.message += "; " + proof
+            return damage
         }
-        if offset < durableByteCount {
-            return .corruption(
-                "\(reason); the file was durable up to offset \(durableByteCount)",
-                file: reader.path,
-                offset: offset
-            )
-        }
+        if sealedByteCount != nil { return damage("\(log) is sealed up to offset \(limit)") }
+        if offset < durableByteCount { return damage("\(log) was durable up to offset \(durableByteCount)") }
         if evidence.syncedByteCount <= offset {
             let start = max(offset, evidence.position) + FrameHeader.alignment
             try scan(from: start, limit: limit) { (position, header) throws(ApusError) in
@@ -176,11 +179,7 @@ struct FrameWalk {
             }
         }
         guard evidence.syncedByteCount > offset else { return nil }
-        return .corruption(
-            "\(reason); the frame at offset \(evidence.position) proves that it was durable",
-            file: reader.path,
-            offset: offset
-        )
+        return damage("the frame at offset \(evidence.position) of \(log) proves that it was durable")
     }
 
     /// How far recognisable remains of torn frames reach from `offset`.

@@ -15,18 +15,6 @@
 import ApusIO
 import Synchronization
 
-/// One live segment.
-struct LogSegment: Sendable, Hashable {
-    var number: FileNumber
-    var capacity: UInt64
-    /// Bytes in use, header included.
-    var byteCount: UInt64
-    /// nil if it holds no batch.
-    var firstSequence: SequenceNumber?
-    /// Of this segment, or of the last one before it that holds a batch.
-    var lastSequence: SequenceNumber
-}
-
 /// `@unchecked Sendable`: `writer`, `progress`, `failure` and `lastSequence` belong to the commit leader alone, `isClosed` is touched
 /// with `next` held, everything else is immutable or behind a lock.
 final class LogSet: @unchecked Sendable {

@@ -13,13 +13,7 @@ enum Leftovers {
         guard case .database(let content) = try RecoveredState.read(directory: directory, fileSystem: fileSystem),
             !content.obsoleteFiles.isEmpty
         else { return false }
-        // What no manifest lists, but the log refers to, is not left over.
-        let values = try LogReplay(directory: directory, fileSystem: fileSystem, manifest: content.manifest)
-            .valueFileNumbers()
-        let leftovers = content.obsoleteFiles.filter { name in
-            if case .blob(let number) = name { return !values.contains(number) }
-            return true
-        }
+        let leftovers = try content.leftovers(in: directory, on: fileSystem)
         guard !leftovers.isEmpty else { return false }
         let numbers = FileNumberSource(next: content.nextFileNumber)
         let writer = try ManifestWriter(

@@ -71,16 +71,15 @@ struct LogReplay {
         for number in manifest.logNumbers {
             guard let reader = try? SegmentReader(.log(number), in: directory, on: fileSystem) else { continue }
             let walk = FrameWalk(reader, manifest.databaseID, limit: reader.byteCount, mode: .salvage)
-            _ = try walk.run(lose: { _ in }) { (_, frame, payload) throws(ApusError) in
-                guard frame.kind == FrameKind.separatedBatch.rawValue else { return }
-                guard var cursor = try? BatchCursor(payload) else { return }
-                while let entry = (try? cursor.next()) ?? nil {
-                    guard
-                        case .separated(let reference, _)? = EntryPayload(Trailer(.zero, entry.kind), entry.payload)
-                    else { continue }
-                    numbers.insert(reference.file)
-                }
-            }
+            _ = try walk.run(
+                lose: { _ in },
+                each: { (_, frame, payload) throws(ApusError) in
+                    guard frame.kind == FrameKind.separatedBatch.rawValue, var cursor = try? BatchCursor(payload)
+                    else { return }
+                    while let entry = (try? cursor.next()) ?? nil {
+                        if let reference = entry.reference { numbers.insert(reference.file) }
+                    }
+                })
         }
         return numbers
     }

@@ -13,7 +13,8 @@ final class LoggedValues {
     enum Batch {
         /// The batch with its values. The bytes are valid until the next call.
         case whole(UnsafeRawBufferPointer)
-        case torn(String)
+        /// A value is not whole: which, and why.
+        case torn(ApusError)
     }
 
     private let directory: String
@@ -52,14 +53,17 @@ final class LoggedValues {
                     continue
                 }
                 guard batch.byteCount + Int(reference.valueByteCount) <= Limits.batchByteCount else {
-                    return .torn("a batch with values of more than \(Limits.batchByteCount) bytes")
+                    return .torn(
+                        .corruption(
+                            "the values of a batch are more than \(Limits.batchByteCount) bytes",
+                            file: FileName.blob(reference.file).path(in: directory), offset: reference.offset))
                 }
                 do throws(ApusError) {
                     let moved = ValueSeparation.Moved(try value(reference, of: entry.key), expiresAt: expiresAt)
                     moved.payload.withUnsafeBytes { batch.append(moved.kind, entry.keyspace, entry.key, $0) }
                 } catch {
                     guard error.kind == .corruption else { throw DecodingFailure(what: "", underlying: error) }
-                    guard mode == .salvage else { return .torn("a value of a batch is not whole: \(error)") }
+                    guard mode == .salvage else { return .torn(error) }
                     batch.append(entry.kind, entry.keyspace, entry.key, entry.payload)
                 }
             }

@@ -33,6 +33,16 @@ struct RecoveredState: Sendable {
 
     var databaseID: DatabaseID { manifest.databaseID }
 
+    /// The obsolete files without those that the log still needs: values of batches that are in no table yet. Reads the
+    /// whole log.
+    func leftovers(in directory: String, on fileSystem: any FileSystem) throws(ApusError) -> [FileName] {
+        let values = try LogReplay(directory: directory, fileSystem: fileSystem, manifest: manifest).valueFileNumbers()
+        return obsoleteFiles.filter { name in
+            if case .blob(let number) = name { return !values.contains(number) }
+            return true
+        }
+    }
+
     /// Reads the database in `directory`, which need not exist.
     static func read(
         directory: String,

@@ -224,7 +224,7 @@ struct Salvage {
                 sequence > keyspace.flushedSequence
             else { continue }
             inventory.raiseLastSequence(to: sequence)
-            if case .separated(let reference, _)? = EntryPayload(Trailer(.zero, entry.kind), entry.payload) {
+            if let reference = entry.reference {
                 recorder.lose(
                     .corruption(
                         "the log refers to a value that cannot be read",

@@ -100,7 +100,9 @@ extension Engine {
                     return
                 }
                 report.foreignNames = found.foreignNames
-                report.leftovers = isReadOnly ? try leftovers(found) : []
+                report.leftovers =
+                    isReadOnly
+                    ? try found.leftovers(in: directory, on: environment.fileSystem).map(\.string) : []
                 if let manifest, manifest.state.keyspaces != found.manifest.keyspaces {
                     report.problems.append(
                         .corruption(
@@ -114,17 +116,6 @@ extension Engine {
                 report.problems.append(error)
             }
         }
-    }
-
-    /// Files that nothing needs: neither the manifest nor the log names them.
-    private func leftovers(_ found: RecoveredState) throws(ApusError) -> [String] {
-        let values = try LogReplay(
-            directory: directory, fileSystem: environment.fileSystem, manifest: found.manifest
-        ).valueFileNumbers()
-        return found.obsoleteFiles.filter { name in
-            if case .blob(let number) = name { return !values.contains(number) }
-            return true
-        }.map(\.string)
     }
 
     private var isReadOnly: Bool { options.isReadOnly }

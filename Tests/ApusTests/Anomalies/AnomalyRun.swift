@@ -62,8 +62,8 @@ final class AnomalyRun {
         tuning.logSegmentByteCount = 4_096
         tuning.logByteCount = 8_192
         tuning.manifestByteCount = 512
-        tuning.leastValueByteCount = 100
-        tuning.leastSyncedValuesByteCount = 200
+        tuning.leastValueByteCount = 160
+        tuning.leastSyncedValuesByteCount = 700
         tuning.valueFileByteCount = 1_000
         tuning.leastWastedSeeks = 4
         tuning.byteCountPerWastedSeek = 2_048

@@ -80,7 +80,8 @@ final class SalvageFixture {
     private func removeLeftovers() throws {
         let content = try RecoveredState.read(directory: Self.source, fileSystem: machine.disk)
         guard case .database(let state) = content else { return }
-        for name in state.obsoleteFiles where name != .lock { machine.disk.delete(name.path(in: Self.source)) }
+        let leftovers = try state.leftovers(in: Self.source, on: machine.disk)
+        for name in leftovers where name != .lock { machine.disk.delete(name.path(in: Self.source)) }
     }
 
     func key(_ number: Int) -> [UInt8] { Array("key-\(1000 + number)".utf8) }
