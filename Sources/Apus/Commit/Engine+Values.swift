@@ -98,7 +98,7 @@ extension Engine {
 
     /// The file of the active memtable, with space for so many bytes of records; nil if that cannot be had.
     private func valueFile(of tree: Tree, byteCount: Int) -> ValueFile? {
-        let step = Swift.min(16 << 20, Swift.max(64 << 10, tuning.valueFileByteCount / 4))
+        let step = Swift.max(4 << 10, tuning.valueFileByteCount / 16)
         do throws(ApusError) {
             let file: ValueFile
             if let existing = tree.active.valueFile {

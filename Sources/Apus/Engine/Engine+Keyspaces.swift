@@ -112,6 +112,7 @@ extension Engine {
             for table in state.version.levels.joined() { table.markObsolete() }
             for lease in state.blobFiles.values { lease.markObsolete() }
             // The tree may live on in handles; its files and memory need not.
+            tree.active = Memtable(capacity: 0, pool: nil)
             tree.replaceView(memtables: [], version: Version(keyspace: tree.id), blobFiles: [])
         }
     }

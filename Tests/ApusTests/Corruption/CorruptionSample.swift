@@ -59,6 +59,7 @@ final class CorruptionSample {
         tuning.manifestByteCount = 1_024
         tuning.leastValueByteCount = 305
         tuning.leastSyncedValuesByteCount = 305
+        tuning.valueFileByteCount = 4_096
         options.tuning = tuning
         try build()
         for name in try machine.disk.list(Self.directory) where name != "LOCK" {
@@ -202,6 +203,8 @@ final class CorruptionSample {
     /// A frame of a log segment, found without the engine's help (FORMAT.md §3.2).
     struct Frame {
         var range: Range<Int>
+        /// The records of blob files that it refers to.
+        var values: [(name: String, range: Range<Int>)]
         /// So much of the file was durable when it was made.
         var synced: Int
     }
@@ -214,7 +217,22 @@ final class CorruptionSample {
         var offset = 64
         while offset + 24 <= bytes.count, number(offset + 16, 7) != 0 {
             let end = offset + 24 + (number(offset + 8, 4) + 7) / 8 * 8
-            frames.append(Frame(range: offset..<end, synced: number(offset + 12, 4) * 8))
+            // A batch whose values lie elsewhere (§3.3): entries with short keys, and references of 24 bytes.
+            var values: [(name: String, range: Range<Int>)] = []
+            var entry = offset + 28
+            for _ in 0..<(bytes[offset + 16] == 3 ? number(offset + 24, 4) : 0) {
+                let keyCount = Int(bytes[entry + 2])
+                let payload = entry + 4 + keyCount
+                let isLong = bytes[payload - 1] & 0x80 != 0
+                let count = Int(bytes[payload - 1] & 0x7F) | (isLong ? Int(bytes[payload]) << 7 : 0)
+                if bytes[entry] == EntryKind.separatedValue.rawValue {
+                    let (file, start) = (number(payload, 8), number(payload + 8, 8))
+                    values.append(
+                        (FileName.blob(FileNumber(file)).string, start..<start + number(payload + 16, 4)))
+                }
+                entry = payload + (isLong ? 1 : 0) + count
+            }
+            frames.append(Frame(range: offset..<end, values: values, synced: number(offset + 12, 4) * 8))
             offset = end
         }
         return frames
@@ -226,12 +244,20 @@ final class CorruptionSample {
     /// of a killed one may end early, as after a crash, if damage takes a frame away and no frame that is still there
     /// proves that it had been durable.
     func legalStates(_ change: CorruptionMutation.Change) -> [Contents] {
-        guard let newest = logs.last, let changed = change[newest], let bytes = changed else { return [contents] }
+        guard let newest = logs.last, let bytes = change[newest, default: files[newest]] else { return [contents] }
         let original = files[newest]!
         guard bytes.count >= original.count else { return [contents] }
         let frames = Self.frames(original)
         func isIntact(_ range: Range<Int>) -> Bool { bytes[range] == original[range] }
-        guard let first = frames.firstIndex(where: { !isIntact($0.range) }) else { return [contents] }
+        func isWhole(_ value: (name: String, range: Range<Int>)) -> Bool {
+            guard let changed = change[value.name] else { return true }
+            guard let changed, changed.count >= value.range.upperBound else { return false }
+            return changed[value.range] == files[value.name]![value.range]
+        }
+        let sealed = logs.dropLast().flatMap { Self.frames(files[$0]!) }
+        guard sealed.allSatisfy({ $0.values.allSatisfy(isWhole) }) else { return [contents] }
+        let first = frames.firstIndex { !isIntact($0.range) || !$0.values.allSatisfy(isWhole) }
+        guard let first else { return [contents] }
         var cut = first
         let start = frames[first].range.lowerBound
         let surviving = frames.filter { isIntact($0.range.lowerBound..<$0.range.lowerBound + 24) }
