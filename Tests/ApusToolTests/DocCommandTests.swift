@@ -129,6 +129,7 @@ import Testing
             (["doc", "get", "d.apus", "messages", "99"], 1, "\"99\""),
             (["doc", "put", "d.apus", "messages", "{\"id\":"], 64, "no JSON"),
             (["doc", "put", "d.apus", "messages", "[1]"], 64, "no JSON object"),
+            (["doc", "put", "d.apus", "messages", "{\"id\":[1],\"role\":\"user\"}"], 1, "array or an object"),
             (["doc", "put", "d.apus", "messages", "@absent.json"], 1, "absent.json"),
             (["doc", "put", "none.apus", "messages", "{}"], 1, "--create"),
             (["doc", "query", "d.apus", "messages", "role =="], 64, "of the query"),
@@ -151,6 +152,9 @@ import Testing
             #expect(part.isEmpty || result.errors.contains(part), "\(arguments): \(result.errors)")
             #expect(code == 0 || result.errors.hasPrefix("apus: "), "\(arguments): \(result.errors)")
         }
+        try tool.run("doc", "put", "--create", "e.apus", "a\u{1B}b", "{}")
+        let escaped = try tool.run("doc", "get", "e.apus", "b", "1")
+        #expect(escaped.errors.contains("there are: a\\x1bb"), "\(escaped.errors)")
         let lines = "{\"id\":20,\"talk\":1,\"role\":\"user\"}\n{\"id\":21,\"talk\":1,\"role\":\"cat\"}\n"
         let refused = try tool.run("doc", "put", "d.apus", "messages", "-", input: lines)
         #expect(refused.code == 1 && refused.errors.contains("line 2"), "\(refused.errors)")
