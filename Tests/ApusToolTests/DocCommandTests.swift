@@ -139,7 +139,7 @@ import Testing
             (["doc", "delete", "d.apus", "messages", "--where", "time <"], 64, "of the query"),
             (["doc", "create", "d.apus", "x", "--schema", "{\"indices\":[]}"], 64, "indices"),
             (["doc", "create", "d.apus", "x", "--check", "a =="], 64, "of the query"),
-            (["doc", "create", "d.apus", "x", "--index", "a b c"], 64, "is no index"),
+            (["doc", "create", "d.apus", "x", "--index", "a b c"], 64, "each maybe with desc\n"),
             (["doc", "create", "d.apus", "x", "--reference", "a=b:explode"], 64, "is no reference"),
             (["doc", "create", "d.apus", "x", "--reference", "a=nowhere"], 1, "nowhere"),
             (["doc", "create", "d.apus", "a:b"], 1, "no colon"),
