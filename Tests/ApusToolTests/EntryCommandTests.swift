@@ -178,6 +178,19 @@ import Testing
         try #expect(tool.run("doc", "get", "c.apus", "notes", "1").code == 0)
     }
 
+    @Test func problemsThatAreNotListedCount() throws {
+        let tool = try Tool()
+        try tool.write("a.csv", "k,v\n" + (0..<1500).map { "\($0),x\n" }.joined())
+        // A keyspace of the application's own, until a collection of its name begins.
+        try #expect(tool.run("import", "--create", "m.apus", "a.csv", "-k", "doc:notes").code == 0)
+        try tool.run("doc", "put", "m.apus", "notes", "{\"id\":1}")
+        try tool.run("vector", "put", "m.apus", "pages", "sea", "[1,2]")
+        let whole = try tool.run("verify", "m.apus")
+        #expect(whole.code == 2 && whole.lines.last == "not sound: 1,500 problems", "\(whole.lines.last ?? "")")
+        let vectors = try tool.run("vector", "verify", "m.apus", "pages")
+        #expect(vectors.code == 2 && vectors.text.contains("500 problems more"), "\(vectors.text)")
+    }
+
     @Test func dumpExplainsEveryFile() throws {
         let tool = try Tool()
         try tool.run("put", "--create", "d.apus", "a key", "v")
