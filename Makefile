@@ -76,7 +76,8 @@ examples: setup ## Builds the example application and compares its storage with 
 
 docs: setup ## Builds the documentation into .build/documentation
 	DOCC=1 $(SWIFT) package --allow-writing-to-directory .build/documentation generate-documentation \
-	    --target Apus --output-path .build/documentation
+	    --target Apus --target ApusStore --enable-experimental-combined-documentation \
+	    --output-path .build/documentation
 
 clean: ## Removes build output and the demo's work directory
 	rm -rf .build .build-* Benchmarks/.build Fuzz/.build Examples/.build demo-work

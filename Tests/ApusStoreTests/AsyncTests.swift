@@ -5,6 +5,7 @@ import Apus
 import ApusIO
 import ApusStore
 import Foundation
+import Synchronization
 import Testing
 
 @Suite struct AsyncTests {
@@ -136,6 +137,77 @@ import Testing
             #expect(try await sessions.preferences(of: "ada").isEmpty)
             #expect(try await sessions.end(session.id))
             #expect(try await sessions.endAll(of: "ada") == 0)
+        }
+    }
+
+    @Test func vectorsAreFoundFromTasks() async throws {
+        try await withStore { store in
+            let pages = try await store.vectors("pages", dimension: 3, metric: .l2)
+            try await pages.upsert("sea", [0.9, 0.1, 0.2], metadata: ["year": 2021])
+            try await pages.upsert([VectorItem("lake", [0.8, 0.3, 0.1]), VectorItem("dune", [0.1, 0.9, 0.3])])
+            let before = try store.snapshot()
+            #expect(try await pages.delete("sea"))
+            #expect(try await pages.search([0.9, 0.1, 0.2], count: 1).map(\.name) == ["lake"])
+            #expect(try await pages.search([0.9, 0.1, 0.2], count: 1, in: before).map(\.name) == ["sea"])
+            #expect(try await pages.get("sea") == nil)
+            #expect(try await pages.get("sea", in: before)?.metadata["year"] == 2021)
+            #expect(try await !pages.contains("sea"))
+            #expect(try await pages.contains("sea", in: before))
+            #expect(try await pages.count() == 2)
+            #expect(try await pages.count(in: before) == 3)
+            let keys = Mutex<[String]>([])
+            try await pages.scanKeys(in: before) { key in
+                keys.withLock { $0.append(String(decoding: key, as: UTF8.self)) }
+                return .next
+            }
+            #expect(keys.withLock { $0 } == ["dune", "lake", "sea"])
+            #expect(try await pages.measureRecall().recall == 1)
+            await #expect(throws: StoreError.self) { _ = try await store.vectors("pages", dimension: 4) }
+            #expect(try await store.vectors(named: "pages") === pages)
+            #expect(try await store.listCollections().map(\.name) == ["pages"])
+        }
+    }
+
+    @Test func tasksReadSnapshots() async throws {
+        try await withStore { store in
+            let blobs = try await store.blobs()
+            let sessions = try await store.sessions()
+            let blob = try await blobs.put("content")
+            let session = try await sessions.create(user: "ada", data: [1])
+            try await sessions.setPreference("theme", to: [2], of: "ada")
+            try await sessions.cache([3], as: "k", for: session.id, lifetime: .seconds(60))
+            let before = try store.snapshot()
+            try await blobs.retain(blob)
+            try await blobs.put("more")
+            try await sessions.end(session.id)
+            try await sessions.removePreference("theme", of: "ada")
+
+            #expect(try await blobs.get(blob, in: before) == Array("content".utf8))
+            #expect(try await blobs.get(blob, 1..<3, in: before) == Array("on".utf8))
+            #expect(try await blobs.contains(blob, in: before))
+            #expect(try await blobs.stat(blob, in: before)?.references == 0)
+            #expect(try await blobs.statistics(in: before).blobs == 1)
+            let counts = Mutex((now: 0, then: 0))
+            try await blobs.scan { _, _ in
+                counts.withLock { $0.now += 1 }
+                return .next
+            }
+            try await blobs.scan(in: before) { _, _ in
+                counts.withLock { $0.then += 1 }
+                return .next
+            }
+            #expect(counts.withLock { $0 == (2, 1) })
+            #expect(try await sessions.load(session.id) == nil)
+            #expect(try await sessions.load(session.id, in: before)?.data == [1])
+            #expect(try await sessions.list(of: "ada", in: before).count == 1)
+            #expect(try await sessions.recent(limit: 5, in: before).count == 1)
+            #expect(try await sessions.cached("k", for: session.id, in: before) == [3])
+            #expect(try await sessions.preference("theme", of: "ada", in: before) == [2])
+            #expect(try await sessions.preferences(of: "ada", in: before).count == 1)
+            #expect(try await store.listCollections(in: before).count == 2)
+            _ = try await store.documents(named: "notes", schema: Schema())
+            #expect(try await store.documentCollectionNames() == ["notes"])
+            #expect(try await store.dryRunMigration(named: "notes", schema: Schema()).failureCount == 0)
         }
     }
 }

@@ -56,11 +56,19 @@ import Testing
     }
 
     @Test(arguments: [
-        ("[]", "not an object"), ("{", "no JSON"), ("{\"index\":[]}", "\"index\""), ("{\"indexes\":{}}", "no array"),
+        ("[]", "not an object"), ("{", "no JSON"), ("{\"index\":[]}", "\"index\""),
+        ("{\"indexes\":{}}", "not an array"),
         ("{\"indexes\":[{}]}", "fields"), ("{\"checks\":[{\"name\":\"x\"}]}", "without a condition"),
         ("{\"keyKind\":\"colour\"}", "kinds are"), ("{\"references\":[{\"field\":\"a\"}]}", "cannot be understood"),
         ("{\"references\":[{\"field\":\"a\",\"collection\":\"b\",\"onDelete\":\"explode\"}]}", "onDelete"),
-        ("{\"version\":0}", "cannot be understood"), ("{\"checks\":[{\"condition\":\"a ==\"}]}", "of the query"),
+        ("{\"version\":0}", "\"version\" that is not a whole number"), ("{\"timeToLive\":-5}", "\"timeToLive\""),
+        ("{\"timeToLive\":\"1 day\"}", "\"timeToLive\""), ("{\"expiresAt\":7}", "that is not text"),
+        ("{\"indexes\":[{\"fields\":[\"a\"],\"uniqe\":true}]}", "\"uniqe\""),
+        ("{\"indexes\":[{\"fields\":[\"a\"],\"unique\":1}]}", "not true or false"),
+        ("{\"indexes\":[{\"fields\":[\"a\"],\"where\":\"b ==\"}]}", "of the query"),
+        ("{\"indexes\":[{\"fields\":[{\"path\":\"a\",\"desc\":true}]}]}", "\"desc\""),
+        ("{\"references\":[{\"field\":\"a\",\"collection\":\"b\",\"delete\":\"cascade\"}]}", "\"delete\""),
+        ("{\"checks\":[{\"condition\":\"a ==\"}]}", "of the query"),
     ])
     func schemasThatMakeNoSenseAreRefused(text: String, part: String) {
         let error = #expect(throws: StoreError.self) { try Schema<JSONValue>(parsing: text) }

@@ -58,7 +58,7 @@ import Testing
             (["blob", "put", "b.apus", "nowhere"], 1, "nowhere"),
             (["blob", "put", "b.apus"], 64, "files"),
             (["blob", "put", "none.apus", "-"], 1, "--create"),
-            (["blob", "get", "b.apus", "xyz"], 64, "64 hexadecimal digits"),
+            (["blob", "get", "b.apus", "xyz"], 64, "64 hexadecimal digits\n"),
             (["blob", "get", "b.apus", absent], 1, "there is no blob"),
             (["blob", "get", "b.apus", absent, "-c", "other"], 1, "there are: blobs"),
             (["blob", "stat", "b.apus", absent], 1, "there is no blob"),
@@ -88,6 +88,10 @@ import Testing
         }
         let result = try tool.run("blob", "verify", "b.apus", id)
         #expect(result.code == 2, "\(result.text) \(result.errors)")
+        // What is damaged is not taken for the content, and leaves no half of it behind.
+        let taken = try tool.run("blob", "get", "b.apus", id, "-o", "copy")
+        #expect(taken.code == 2 && taken.errors.contains(".blob, offset "), "\(taken.errors)")
+        #expect(throws: (any Error).self) { try tool.read("copy") }
         struct Report: Decodable { var sound: Bool, problems: [String] }
         let whole = try tool.run("blob", "verify", "b.apus", "--json")
         #expect(whole.code == 2)
@@ -117,6 +121,9 @@ import Testing
         try #expect(tool.run("session", "preference", "s.apus", "ada", "theme").text == "dark")
         try #expect(tool.run("session", "preference", "s.apus", "ada").text == "theme\tdark\n")
         try #expect(
+            tool.run("session", "preference", "s.apus", "ada", "theme", "--json").text
+                == "{\"key\":\"theme\",\"value\":\"dark\"}\n")
+        try #expect(
             tool.run("session", "preference", "s.apus", "ada", "--json").text
                 == "{\"key\":\"theme\",\"value\":\"dark\"}\n")
         try #expect(tool.run("session", "preference", "s.apus", "ada", "theme", "--remove").code == 0)
@@ -140,7 +147,7 @@ import Testing
         try tool.run("session", "create", "--create", "s.apus")
         let absent = String(repeating: "0", count: 32)
         let cases: [([String], Int32, String)] = [
-            (["session", "get", "s.apus", "xyz"], 64, "32 hexadecimal digits"),
+            (["session", "get", "s.apus", "xyz"], 64, "32 hexadecimal digits\n"),
             (["session", "get", "s.apus", absent], 1, "there is no session"),
             (["session", "put", "s.apus", absent, "x"], 1, "there is no session"),
             (["session", "touch", "s.apus", absent], 1, "there is no session"),
@@ -151,6 +158,7 @@ import Testing
             (["session", "cache", "s.apus", absent, "k", "--lifetime", "0"], 64, "--lifetime"),
             (["session", "create", "none.apus"], 1, "--create"),
             (["session", "preference", "s.apus", "ada", "--remove"], 64, "--remove"),
+            (["session", "preference", "s.apus", "a\u{1B}b", "k"], 1, "\\x1b"),
         ]
         for (arguments, code, part) in cases {
             let result = try tool.run(arguments)

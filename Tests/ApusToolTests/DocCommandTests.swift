@@ -129,6 +129,7 @@ import Testing
             (["doc", "get", "d.apus", "messages", "99"], 1, "\"99\""),
             (["doc", "put", "d.apus", "messages", "{\"id\":"], 64, "no JSON"),
             (["doc", "put", "d.apus", "messages", "[1]"], 64, "no JSON object"),
+            (["doc", "put", "d.apus", "messages", "{\"id\":[1],\"role\":\"user\"}"], 1, "array or an object"),
             (["doc", "put", "d.apus", "messages", "@absent.json"], 1, "absent.json"),
             (["doc", "put", "none.apus", "messages", "{}"], 1, "--create"),
             (["doc", "query", "d.apus", "messages", "role =="], 64, "of the query"),
@@ -138,7 +139,7 @@ import Testing
             (["doc", "delete", "d.apus", "messages", "--where", "time <"], 64, "of the query"),
             (["doc", "create", "d.apus", "x", "--schema", "{\"indices\":[]}"], 64, "indices"),
             (["doc", "create", "d.apus", "x", "--check", "a =="], 64, "of the query"),
-            (["doc", "create", "d.apus", "x", "--index", "a b c"], 64, "is no index"),
+            (["doc", "create", "d.apus", "x", "--index", "a b c"], 64, "each maybe with desc\n"),
             (["doc", "create", "d.apus", "x", "--reference", "a=b:explode"], 64, "is no reference"),
             (["doc", "create", "d.apus", "x", "--reference", "a=nowhere"], 1, "nowhere"),
             (["doc", "create", "d.apus", "a:b"], 1, "no colon"),
@@ -151,6 +152,9 @@ import Testing
             #expect(part.isEmpty || result.errors.contains(part), "\(arguments): \(result.errors)")
             #expect(code == 0 || result.errors.hasPrefix("apus: "), "\(arguments): \(result.errors)")
         }
+        try tool.run("doc", "put", "--create", "e.apus", "a\u{1B}b", "{}")
+        let escaped = try tool.run("doc", "get", "e.apus", "b", "1")
+        #expect(escaped.errors.contains("there are: a\\x1bb"), "\(escaped.errors)")
         let lines = "{\"id\":20,\"talk\":1,\"role\":\"user\"}\n{\"id\":21,\"talk\":1,\"role\":\"cat\"}\n"
         let refused = try tool.run("doc", "put", "d.apus", "messages", "-", input: lines)
         #expect(refused.code == 1 && refused.errors.contains("line 2"), "\(refused.errors)")

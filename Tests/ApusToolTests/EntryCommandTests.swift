@@ -154,6 +154,43 @@ import Testing
         #expect(whole.code == 0 && whole.text.contains("nothing was lost"))
     }
 
+    @Test func collectionsAreNotWrittenBehindTheirBack() throws {
+        let tool = try Tool()
+        try tool.run("put", "--create", "own.apus", "a", "b", "-k", "store")
+        try #expect(tool.run("put", "own.apus", "c", "d", "-k", "store").code == 0)
+        try #expect(tool.run("put", "own.apus", "c", "d", "-k", "doc:notes").code == 0)
+        try tool.run("doc", "put", "--create", "c.apus", "notes", "{\"id\":1}")
+        try tool.run("blob", "put", "c.apus", "-", input: "x")
+        try tool.write("a.csv", "k,v\n1,2\n")
+        for (keyspace, part) in [
+            ("doc:notes", "apus doc"), ("blob:blobs:index", "apus blob"), ("store", "lists the collections"),
+        ] {
+            for arguments in [
+                ["put", "c.apus", "k", "v", "-k", keyspace], ["delete", "c.apus", "--all", "-k", keyspace],
+                ["import", "c.apus", "a.csv", "-k", keyspace],
+            ] {
+                let result = try tool.run(arguments)
+                #expect(result.code == 1 && result.errors.contains(part), "\(arguments): \(result.errors)")
+            }
+        }
+        try #expect(tool.run("put", "c.apus", "k", "v", "-k", "doc:note").code == 0)
+        try #expect(tool.run("verify", "c.apus").lines.last == "sound")
+        try #expect(tool.run("doc", "get", "c.apus", "notes", "1").code == 0)
+    }
+
+    @Test func problemsThatAreNotListedCount() throws {
+        let tool = try Tool()
+        try tool.write("a.csv", "k,v\n" + (0..<1500).map { "\($0),x\n" }.joined())
+        // A keyspace of the application's own, until a collection of its name begins.
+        try #expect(tool.run("import", "--create", "m.apus", "a.csv", "-k", "doc:notes").code == 0)
+        try tool.run("doc", "put", "m.apus", "notes", "{\"id\":1}")
+        try tool.run("vector", "put", "m.apus", "pages", "sea", "[1,2]")
+        let whole = try tool.run("verify", "m.apus")
+        #expect(whole.code == 2 && whole.lines.last == "not sound: 1,500 problems", "\(whole.lines.last ?? "")")
+        let vectors = try tool.run("vector", "verify", "m.apus", "pages")
+        #expect(vectors.code == 2 && vectors.text.contains("500 problems more"), "\(vectors.text)")
+    }
+
     @Test func dumpExplainsEveryFile() throws {
         let tool = try Tool()
         try tool.run("put", "--create", "d.apus", "a key", "v")

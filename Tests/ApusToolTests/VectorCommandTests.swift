@@ -30,6 +30,9 @@ import Testing
         let like = try tool.run("vector", "search", "v.apus", "pages", "--like", "sea", "--exact", "-n", "5", "--json")
         #expect(
             try like.lines.map { try JSONDecoder().decode(Match.self, from: Data($0.utf8)).key } == ["lake", "dune"])
+        // As many as there are, however many were asked for.
+        let most = try tool.run("vector", "search", "v.apus", "pages", "--like", "sea", "-n", "\(Int.max)")
+        #expect(most.code == 0 && most.lines.count == 2, "\(most.errors)")
         let prefix = try tool.run(
             "vector", "search", "v.apus", "pages", "1 0 0", "--filter", "labels is null or not (year >= 2022)")
         #expect(prefix.lines.count == 2, "\(prefix.text)")
@@ -75,6 +78,13 @@ import Testing
         #expect(given.lines.first?.hasPrefix("width") == true && given.lines.count == 2, "\(given.text)")
     }
 
+    @Test func helpNamesMetricsAndElements() throws {
+        let help = try Tool().run("vector", "create", "--help").lines.joined(separator: " ")
+        let words = help.split(separator: " ").joined(separator: " ")
+        #expect(words.contains("cosine in a new collection. (values: cosine, dot, l2)"), "\(words)")
+        #expect(words.contains("(values: float32, float16, int8, compact)"), "\(words)")
+    }
+
     @Test func badInputGetsOneSentence() throws {
         let tool = try pages()
         let cases: [([String], Int32, String)] = [
@@ -82,6 +92,10 @@ import Testing
             (["vector", "put", "v.apus", "pages", "x", "[1, \"a\", 2]"], 64, "no vector"),
             (["vector", "put", "v.apus", "pages", "x", "[1, 2"], 64, "no JSON"),
             (["vector", "put", "v.apus", "pages", "x", "one,two"], 64, "no vector"),
+            (["vector", "put", "v.apus", "pages", "x", "1,,2,3"], 64, "no vector"),
+            (["vector", "put", "v.apus", "pages", "x", "1,2,3,"], 64, "no vector"),
+            (["vector", "put", "v.apus", "pages", "x", "1,2,3", "--metric", "l2"], 1, "exists with metric cosine"),
+            (["vector", "put", "v.apus", "pages", "x", "1,2,3", "--element", "int8"], 1, "and element float32"),
             (["vector", "put", "v.apus", "pages", "x", "[1,2,3]", "--metadata", "[1]"], 64, "no JSON object"),
             (["vector", "put", "v.apus", "pages", "x", "[1,2,3]", "--metadata", "{\"a\":{}}"], 64, "\"a\""),
             (["vector", "put", "v.apus", "pages", "x"], 64, "Give a vector"),
@@ -94,6 +108,7 @@ import Testing
             (["vector", "search", "v.apus", "pages", "--like", "nobody"], 1, "nobody"),
             (["vector", "search", "v.apus", "images", "1"], 1, "there are: pages"),
             (["vector", "create", "v.apus", "pages", "--dimension", "4"], 1, "another dimension"),
+            (["vector", "create", "v.apus", "pages", "--dimension", "3", "--metric", "dot"], 1, "metric cosine"),
             (["vector", "create", "v.apus", "huge", "--dimension", "1000000"], 1, "elements"),
             (["vector", "create", "v.apus", "m", "--dimension", "4", "--metric", "taxi"], 64, "taxi"),
             (["vector", "recall", "v.apus", "pages", "--width", "0"], 64, "--width"),

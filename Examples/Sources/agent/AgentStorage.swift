@@ -65,8 +65,10 @@ struct AgentStorage: Sendable {
         blobs = try store.blobs()
     }
 
-    init(at directory: String) throws {
-        try self.init(Store.open(at: directory))
+    init(at directory: String, creating: Bool) throws {
+        var options = Options()
+        options.createIfMissing = creating
+        try self.init(Store.open(at: directory, options: options))
     }
 
     /// By the database's clock, so that a test can say what time it is.

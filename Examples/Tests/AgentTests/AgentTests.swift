@@ -52,6 +52,10 @@ import Testing
         #expect(read.isEmpty)
 
         let before = try #require(try storage.files.query().filter(\.path == "Sources/Lamp.swift").first())
+        // A folder that is not there has not lost its files.
+        let absent = SourceTree(root: project.root.appendingPathComponent("absent"))
+        #expect(throws: CocoaError.self) { try indexer.index(absent) }
+        #expect(try storage.files.query().count() == 5)
         try project.write("Sources/Lamp.swift", "/// A lamp that burns gas, and a very bright one.\nstruct Lamp {}\n")
         try project.remove("include/wave.h")
         let second = try indexer.index(tree) { read.append($0) }

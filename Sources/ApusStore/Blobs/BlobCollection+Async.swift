@@ -79,13 +79,19 @@ extension BlobCollection {
     private static let gatheredByteCount = 256 << 10
 
     /// See the synchronous `get(_:)`.
-    public func get(_ id: BlobID) async throws -> [UInt8]? {
-        try await store.onWorker { try self.get(id) }
+    public func get(_ id: BlobID, in snapshot: StoreSnapshot? = nil) async throws -> [UInt8]? {
+        try await store.onWorker {
+            guard let snapshot else { return try self.get(id) }
+            return try self.get(id, in: snapshot)
+        }
     }
 
     /// See the synchronous `get(_:_:)`.
-    public func get(_ id: BlobID, _ range: Range<UInt64>) async throws -> [UInt8]? {
-        try await store.onWorker { try self.get(id, range) }
+    public func get(_ id: BlobID, _ range: Range<UInt64>, in snapshot: StoreSnapshot? = nil) async throws -> [UInt8]? {
+        try await store.onWorker {
+            guard let snapshot else { return try self.get(id, range) }
+            return try self.get(id, range, in: snapshot)
+        }
     }
 
     /// See the synchronous `get(_:toFileAt:)`.
@@ -94,13 +100,29 @@ extension BlobCollection {
     }
 
     /// See the synchronous `contains(_:)`.
-    public func contains(_ id: BlobID) async throws -> Bool {
-        try await store.onWorker { try self.contains(id) }
+    public func contains(_ id: BlobID, in snapshot: StoreSnapshot? = nil) async throws -> Bool {
+        try await store.onWorker {
+            guard let snapshot else { return try self.contains(id) }
+            return try self.contains(id, in: snapshot)
+        }
     }
 
     /// See the synchronous `stat(_:)`.
-    public func stat(_ id: BlobID) async throws -> BlobStatus? {
-        try await store.onWorker { try self.stat(id) }
+    public func stat(_ id: BlobID, in snapshot: StoreSnapshot? = nil) async throws -> BlobStatus? {
+        try await store.onWorker {
+            guard let snapshot else { return try self.stat(id) }
+            return try self.stat(id, in: snapshot)
+        }
+    }
+
+    /// See the synchronous `scan(_:)`.
+    public func scan(
+        in snapshot: StoreSnapshot? = nil, _ body: @escaping @Sendable (BlobID, BlobStatus) throws -> ScanStep
+    ) async throws {
+        try await store.onWorker {
+            guard let snapshot else { return try self.scan(body) }
+            try self.scan(in: snapshot, body)
+        }
     }
 
     /// See the synchronous `verify(_:)`.
@@ -125,8 +147,11 @@ extension BlobCollection {
     }
 
     /// See the synchronous `statistics()`.
-    public func statistics() async throws -> BlobStatistics {
-        try await store.onWorker { try self.statistics() }
+    public func statistics(in snapshot: StoreSnapshot? = nil) async throws -> BlobStatistics {
+        try await store.onWorker {
+            guard let snapshot else { return try self.statistics() }
+            return try self.statistics(in: snapshot)
+        }
     }
 
     /// The content, piece by piece in order: one piece is in memory at a time, and the blob stays whole as long as the

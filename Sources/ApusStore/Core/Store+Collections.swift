@@ -26,8 +26,8 @@ extension Store {
     }
 
     /// Suspends instead of blocking; see the synchronous form.
-    public func listCollections() async throws -> [CollectionDescription] {
-        try await onWorker { try self.listCollections() }
+    public func listCollections(in snapshot: StoreSnapshot? = nil) async throws -> [CollectionDescription] {
+        try await onWorker { try snapshot.map { try self.listCollections(in: $0) } ?? self.listCollections() }
     }
 
     /// The collection of vectors of that name as it is, whatever its dimension.
@@ -44,12 +44,5 @@ extension Store {
         }
         return try vectors(
             name, dimension: shape.dimension, metric: shape.metric, element: shape.element, options: options)
-    }
-
-    /// Suspends instead of blocking; see the synchronous form.
-    public func vectors(
-        named name: String, options: VectorOptions = VectorOptions()
-    ) async throws -> VectorCollection {
-        try await onWorker { try self.vectors(named: name, options: options) }
     }
 }

@@ -46,6 +46,9 @@ public final class Store: Sendable {
         try Store(Database.open(at: directory, options: options, environment: environment))
     }
 
+    /// The keyspace that lists the collections.
+    public static let catalogueKeyspaceName = Catalogue.keyspaceName
+
     /// Whether a store has been put on the database.
     public static func isPresent(in database: Database) -> Bool {
         database.keyspaceNames.contains(Catalogue.keyspaceName)

@@ -37,6 +37,11 @@ extension SessionCollection {
         try await store.onWorker { try self.load(id, touching: touching) }
     }
 
+    /// See the synchronous `load(_:in:)`.
+    public func load(_ id: SessionID, in snapshot: StoreSnapshot) async throws -> Session? {
+        try await store.onWorker { try self.load(id, in: snapshot) }
+    }
+
     /// See the synchronous `touch`.
     @discardableResult
     public func touch(_ id: SessionID, durability: Durability = .relaxed) async throws -> Bool {
@@ -56,13 +61,19 @@ extension SessionCollection {
     }
 
     /// See the synchronous `list`.
-    public func list(of user: String) async throws -> [Session] {
-        try await store.onWorker { try self.list(of: user) }
+    public func list(of user: String, in snapshot: StoreSnapshot? = nil) async throws -> [Session] {
+        try await store.onWorker {
+            guard let snapshot else { return try self.list(of: user) }
+            return try self.list(of: user, in: snapshot)
+        }
     }
 
     /// See the synchronous `recent`.
-    public func recent(limit: Int) async throws -> [Session] {
-        try await store.onWorker { try self.recent(limit: limit) }
+    public func recent(limit: Int, in snapshot: StoreSnapshot? = nil) async throws -> [Session] {
+        try await store.onWorker {
+            guard let snapshot else { return try self.recent(limit: limit) }
+            return try self.recent(limit: limit, in: snapshot)
+        }
     }
 
     /// See the synchronous `cache`.
@@ -76,8 +87,11 @@ extension SessionCollection {
     }
 
     /// See the synchronous `cached`.
-    public func cached(_ key: String, for id: SessionID) async throws -> [UInt8]? {
-        try await store.onWorker { try self.cached(key, for: id) }
+    public func cached(_ key: String, for id: SessionID, in snapshot: StoreSnapshot? = nil) async throws -> [UInt8]? {
+        try await store.onWorker {
+            guard let snapshot else { return try self.cached(key, for: id) }
+            return try self.cached(key, for: id, in: snapshot)
+        }
     }
 
     /// See the synchronous `removeCached`.
@@ -93,13 +107,19 @@ extension SessionCollection {
     }
 
     /// See the synchronous `preference`.
-    public func preference(_ key: String, of user: String) async throws -> [UInt8]? {
-        try await store.onWorker { try self.preference(key, of: user) }
+    public func preference(_ key: String, of user: String, in snapshot: StoreSnapshot? = nil) async throws -> [UInt8]? {
+        try await store.onWorker {
+            guard let snapshot else { return try self.preference(key, of: user) }
+            return try self.preference(key, of: user, in: snapshot)
+        }
     }
 
     /// See the synchronous `preferences`.
-    public func preferences(of user: String) async throws -> [String: [UInt8]] {
-        try await store.onWorker { try self.preferences(of: user) }
+    public func preferences(of user: String, in snapshot: StoreSnapshot? = nil) async throws -> [String: [UInt8]] {
+        try await store.onWorker {
+            guard let snapshot else { return try self.preferences(of: user) }
+            return try self.preferences(of: user, in: snapshot)
+        }
     }
 
     /// See the synchronous `removePreference`.

@@ -36,6 +36,7 @@ extension VectorCollection {
         return try get(key, in: snapshot)
     }
 
+    /// The vector of that key as `reader` sees it; nil if there is none.
     public func get(_ key: some ByteRepresentable, in reader: some StoreReader) throws -> StoredVector? {
         let entryKey = VectorKey.entry(key)
         let key = Array(entryKey.dropFirst())
@@ -55,8 +56,10 @@ extension VectorCollection {
         return StoredVector(key: key, vector: vector, metadata: try metadata(record.metadata, key: key))
     }
 
+    /// Whether there is a vector of that key.
     public func contains(_ key: some ByteRepresentable) throws -> Bool { try contains(key, in: store) }
 
+    /// Whether `reader` sees a vector of that key.
     public func contains(_ key: some ByteRepresentable, in reader: some StoreReader) throws -> Bool {
         try reader.contains(VectorKey.entry(key), in: nodes)
     }
@@ -78,6 +81,7 @@ extension VectorCollection {
         return count
     }
 
+    /// Figures about the collection at this moment; costs nothing.
     public var statistics: VectorStatistics {
         VectorStatistics(
             indexedCount: graph.liveCount.load(ordering: .relaxed), memoryByteCount: graph.byteCount,
@@ -90,24 +94,5 @@ extension VectorCollection {
             throw damaged("the metadata is damaged", key: key)
         }
         return metadata
-    }
-}
-
-// MARK: - Asynchronous forms
-
-extension VectorCollection {
-    public func get(_ key: some ByteRepresentable) async throws -> StoredVector? {
-        let key = key.withBytes { [UInt8]($0) }
-        return try await store.onWorker { try self.get(key) }
-    }
-
-    public func contains(_ key: some ByteRepresentable) async throws -> Bool {
-        let key = key.withBytes { [UInt8]($0) }
-        return try await store.onWorker { try self.contains(key) }
-    }
-
-    /// The number of vectors. Costs a scan of the keys.
-    public func count() async throws -> Int {
-        try await store.onWorker { try self.count(in: self.store) }
     }
 }

@@ -64,15 +64,4 @@ extension VectorCollection {
         }
         return try keys.compactMap { try get($0, in: snapshot)?.vector }
     }
-
-    /// Suspends instead of blocking; see the synchronous form.
-    public func measureRecall(
-        queries: [[Float]]? = nil, sampleCount: Int = 100, count: Int = 10, filter: VectorFilter? = nil,
-        effort: SearchEffort = .balanced
-    ) async throws -> VectorRecall {
-        try await store.onWorker {
-            try self.measureRecall(
-                queries: queries, sampleCount: sampleCount, count: count, filter: filter, effort: effort)
-        }
-    }
 }

@@ -22,7 +22,9 @@ public enum SearchEffort: Sendable, Hashable {
     /// Looks at every vector. Nothing is missed.
     case exact
 
+    /// What searches take that say nothing else.
     public static let balanced = SearchEffort.approximate(width: 96)
+    /// Finds more, and takes about twice as long.
     public static let thorough = SearchEffort.approximate(width: 256)
 }
 
@@ -87,12 +89,5 @@ extension VectorCollection {
         case let transaction as StoreTransaction: transaction.transaction.sequence
         default: nil
         }
-    }
-
-    /// Suspends instead of blocking; see the synchronous form.
-    public func search(
-        _ query: [Float], count: Int = 10, filter: VectorFilter? = nil, effort: SearchEffort = .balanced
-    ) async throws -> [VectorMatch] {
-        try await store.onWorker { try self.search(query, count: count, filter: filter, effort: effort) }
     }
 }

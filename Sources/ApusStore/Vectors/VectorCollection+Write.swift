@@ -105,6 +105,7 @@ extension VectorCollection {
         return true
     }
 
+    /// Deletes the vector of that key, in a commit of its own. Returns whether there was one.
     @discardableResult
     public func delete(_ key: some ByteRepresentable, durability: Durability? = nil) throws -> Bool {
         try store.transaction(durability: durability) { try delete(key, in: $0) }
@@ -139,27 +140,5 @@ extension VectorCollection {
         }
         guard let node else { throw damaged("the entry is damaged", key: key) }
         return node
-    }
-}
-
-// MARK: - Asynchronous forms
-
-extension VectorCollection {
-    public func upsert(
-        _ key: some ByteRepresentable, _ vector: [Float], metadata: VectorMetadata = [:],
-        durability: Durability? = nil
-    ) async throws {
-        let item = VectorItem(key, vector, metadata: metadata)
-        try await store.onWorker { try self.upsert([item], durability: durability) }
-    }
-
-    public func upsert(_ items: [VectorItem], durability: Durability? = nil) async throws {
-        try await store.onWorker { try self.upsert(items, durability: durability) }
-    }
-
-    @discardableResult
-    public func delete(_ key: some ByteRepresentable, durability: Durability? = nil) async throws -> Bool {
-        let key = key.withBytes { [UInt8]($0) }
-        return try await store.onWorker { try self.delete(key, durability: durability) }
     }
 }

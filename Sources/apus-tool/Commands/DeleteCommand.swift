@@ -36,8 +36,8 @@ struct DeleteCommand: ParsableCommand {
     func run() throws {
         let keys = try keys.map { try hex.bytes($0, "the key") }
         let range = try keys.isEmpty ? self.range.range(hex) : nil
-        let name = try keyspace.nameForWriting()
         let database = try database.openForWriting()
+        let name = try keyspace.nameForWriting(in: database)
         let keyspace = try database.existingKeyspace(name)
         // Nobody else writes meanwhile, so the last key of now is the last key of then.
         let last = try range.flatMap { try $0.upper == nil ? Self.lastKey(keyspace, $0) : nil }

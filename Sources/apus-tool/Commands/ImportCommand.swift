@@ -71,10 +71,6 @@ struct ImportCommand: ParsableCommand {
     }
 
     func run() throws {
-        var plan = ImportPlan(keyspace: try keyspace.nameForWriting(), format: format)
-        plan.columns = ColumnChoice(key: keyColumn, value: valueColumn, hasHeader: !noHeader)
-        plan.keyField = keyField
-        (plan.byLine, plan.textOnly, plan.fullPath, plan.again) = (lines, textOnly, fullPath, again)
         for source in sources where source != "-" {
             guard FileIdentity(path: source) != nil else {
                 throw Failure("there is no file or directory \(source)")
@@ -88,6 +84,10 @@ struct ImportCommand: ParsableCommand {
         let start = ContinuousClock.now
         let style: ProgressBar.Style = progressLines ? .lines : isTerminal(2) ? .bar : .none
         let database = try database.openForWriting(create: create)
+        var plan = ImportPlan(keyspace: try keyspace.nameForWriting(in: database), format: format)
+        plan.columns = ColumnChoice(key: keyColumn, value: valueColumn, hasHeader: !noHeader)
+        plan.keyField = keyField
+        (plan.byLine, plan.textOnly, plan.fullPath, plan.again) = (lines, textOnly, fullPath, again)
         let progress = ProgressBar(style, totalBytes: try style == .none ? nil : totalBytes(database))
         let importer = try Importer(database, plan, progress: progress)
         for source in sources {

@@ -69,12 +69,14 @@ struct VerifyCommand: ParsableCommand {
     func run() throws {
         let report: VerificationReport
         var storeProblems: [StoreVerification.Problem] = []
+        var unlistedCount = 0
         do {
             let database = try database.openForReading()
             if Store.isPresent(in: database) {
                 let verification = try Store(database).verify()
                 report = verification.database
                 storeProblems = verification.problems
+                unlistedCount = verification.problemCount - storeProblems.count
             } else {
                 report = try database.verify()
             }
@@ -82,7 +84,7 @@ struct VerifyCommand: ParsableCommand {
             try write([jsonText(Report(error))])
             throw error
         }
-        try write(json ? [jsonText(Report(report, storeProblems))] : lines(report, storeProblems))
+        try write(json ? [jsonText(Report(report, storeProblems))] : lines(report, storeProblems, unlistedCount))
         if !report.isSound || !storeProblems.isEmpty {
             throw Failure("the database in \(self.database.database) is damaged", code: 2)
         }
@@ -95,7 +97,7 @@ struct VerifyCommand: ParsableCommand {
     }
 
     private func lines(
-        _ report: VerificationReport, _ storeProblems: [StoreVerification.Problem]
+        _ report: VerificationReport, _ storeProblems: [StoreVerification.Problem], _ unlistedCount: Int
     ) -> [String] {
         let files = [
             counted(report.tables, "table"), counted(report.blobFiles, "blob file"),
@@ -114,7 +116,7 @@ struct VerifyCommand: ParsableCommand {
         lines += report.foreignNames.map { "foreign  \(displayed($0.utf8)): not a file of the database" }
         lines += report.problems.map { "damaged  \($0)" }
         lines += storeProblems.map { "damaged  \(displayed($0.description.utf8))" }
-        let problemCount = report.problems.count + storeProblems.count
+        let problemCount = report.problems.count + storeProblems.count + unlistedCount
         return lines + [problemCount == 0 ? "sound" : "not sound: \(counted(problemCount, "problem"))"]
     }
 }

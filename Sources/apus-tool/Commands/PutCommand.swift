@@ -36,8 +36,8 @@ struct PutCommand: ParsableCommand {
     func run() throws {
         let key = try hex.bytes(key, "the key")
         let value = try valueBytes()
-        let name = try keyspace.nameForWriting()
         let database = try database.openForWriting(create: create)
+        let name = try keyspace.nameForWriting(in: database)
         let expiry: Expiry = expiresIn.map { .after(.seconds($0)) } ?? .automatic
         try database.keyspace(name).put(key, value, expiry: expiry)
         try database.close()

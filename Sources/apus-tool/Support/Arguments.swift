@@ -1,6 +1,7 @@
 // Arguments that several commands share: the database, the keyspace, keys in text or hexadecimal, ranges.
 
 import Apus
+import ApusStore
 import ArgumentParser
 
 struct DatabaseArgument: ParsableArguments {
@@ -31,11 +32,20 @@ struct KeyspaceArgument: ParsableArguments {
     @Option(name: [.customShort("k"), .long], help: "The keyspace.")
     var keyspace = "default"
 
-    /// The name of a keyspace to change. What import notes about its progress is not for other hands.
-    func nameForWriting() throws -> String {
+    /// The name of a keyspace to change. What import notes about its progress is not for other hands, nor is what
+    /// collections are made of: their indexes, counts and hashes would not agree with it any more.
+    func nameForWriting(in database: Database) throws -> String {
         guard keyspace != ImportPositions.keyspaceName else {
             throw Failure(
                 "keyspace \"\(keyspace)\" is where imports note how far they are; nothing else may write to it")
+        }
+        guard Store.isPresent(in: database) else { return keyspace }
+        let collections = try Store(database).listCollections()
+        if let owner = collections.first(where: { keyspace == "\($0)" || keyspace.hasPrefix("\($0):") }) {
+            throw Failure("keyspace \"\(displayed(keyspace.utf8))\" is a collection's: see apus \(owner.kind.rawValue)")
+        }
+        guard keyspace != Store.catalogueKeyspaceName || collections.isEmpty else {
+            throw Failure("keyspace \"\(keyspace)\" lists the collections; nothing else may write to it")
         }
         return keyspace
     }

@@ -148,6 +148,24 @@ import Testing
         #expect(try things.query("count limit 3").explain().scanned == 3)
     }
 
+    @Test func groupsComeInTheOrderAskedFor() throws {
+        let fixture = try DocumentFixture()
+        let things = try things(fixture, Schema())
+        for number in 0..<12 {
+            try things.insert(["id": JSONValue(number), "n": JSONValue(number % 4), "m": JSONValue(number % 2)])
+        }
+        #expect(try things.query().sorted(byField: "n", .descending).limit(2).distinct(byField: "n") == [3, 2])
+        guard case .groups(let groups) = try things.query("group by m, n: count order by n desc limit 3").answer()
+        else {
+            Issue.record("no groups")
+            return
+        }
+        #expect(groups.map(\.keys) == [[1, 3], [0, 2], [1, 1]] && groups.allSatisfy { $0.value == 3 })
+        #expect(try things.query().sorted(byField: "n").aggregate(.count) == 12)
+        let error = storeError { try things.query("distinct n order by m").answer() }
+        #expect(error?.kind == .invalidQuery && error?.message.contains("not by m") == true)
+    }
+
     @Test func constantsOfRulesAreOfTheKindOfTheirFields() throws {
         let fixture = try DocumentFixture()
         let schema = Schema<JSONValue>()

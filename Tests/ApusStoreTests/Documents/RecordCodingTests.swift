@@ -89,6 +89,22 @@ import Testing
         return try RecordDecoder.decode(Value.self, from: view, names: names.current)
     }
 
+    private struct Chain: Codable {
+        var next: [Chain]
+    }
+
+    @Test func whatNestsTooDeeplySaysSo() throws {
+        func encoded(_ depth: Int) throws -> [UInt8] {
+            let chain = (0..<depth).reduce(Chain(next: [])) { chain, _ in Chain(next: [chain]) }
+            let encoder = RecordEncoder(names: try names())
+            try encoder.encode(chain)
+            return Array(encoder.fields)
+        }
+        #expect(try !encoded(31).isEmpty)
+        let error = #expect(throws: EncodingError.self) { try encoded(32) }
+        #expect("\(error.map { "\($0)" } ?? "")".contains("nested deeper than 64 levels"))
+    }
+
     @Test func everyTypeComesBackAsItWas() throws {
         let names = try names()
         let value = Everything()

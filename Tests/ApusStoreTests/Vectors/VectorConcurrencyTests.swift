@@ -10,7 +10,7 @@ import Testing
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).apus").path
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let store = try Store.open(at: directory, options: Options(memoryBudget: 8 << 20, durability: .relaxed))
-        let vectors = try store.vectors("v", dimension: 8, metric: .l2)
+        let vectors = try await store.vectors("v", dimension: 8, metric: .l2)
         // Every vector of key n is (n, round, 0, …), so that a result tells whether it was ever written.
         try await vectors.upsert((0..<700).map { VectorItem("\($0)", [Float($0), 0, 0, 0, 0, 0, 0, 0]) })
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -27,15 +27,19 @@ struct StoreOption: ParsableArguments {
     var user = "me"
 
     /// Runs `body` with the store, and closes it.
-    func withStorage(_ body: (AgentStorage) throws -> Void) throws {
+    ///
+    /// - Parameter creating: whether a store begins here if there is none.
+    func withStorage(creating: Bool = false, _ body: (AgentStorage) throws -> Void) throws {
         do {
-            let storage = try AgentStorage(at: store)
+            let storage = try AgentStorage(at: store, creating: creating)
             try body(storage)
             try storage.store.close()
         } catch let error as ApusError {
             throw ValidationError(error.description)
         } catch let error as StoreError {
             throw ValidationError(error.description)
+        } catch let error as CocoaError {
+            throw ValidationError("\(error.filePath ?? "A file") cannot be read.")
         }
     }
 }
@@ -52,7 +56,7 @@ struct Index: ParsableCommand {
 
     func run() throws {
         let root = URL(fileURLWithPath: folder).standardizedFileURL
-        try options.withStorage { storage in
+        try options.withStorage(creating: true) { storage in
             let indexer = try Indexer(
                 storage, project: project ?? root.lastPathComponent, embedder: HashingEmbedder())
             let start = ContinuousClock.now

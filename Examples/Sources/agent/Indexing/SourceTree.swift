@@ -19,7 +19,10 @@ struct SourceTree {
     var largestFile = 1 << 20
 
     /// Calls `body` with each file whose name says that it is source. Hidden folders are not entered.
+    ///
+    /// - Throws: `CocoaError` if there is no such folder: a tree that is not there is not one without files.
     func forEachFile(_ body: (FoundFile) throws -> Void) throws {
+        _ = try FileManager.default.contentsOfDirectory(atPath: root.path)
         let keys: [URLResourceKey] = [.isRegularFileKey, .fileSizeKey, .contentModificationDateKey]
         let walk = FileManager.default.enumerator(
             at: root, includingPropertiesForKeys: keys, options: [.skipsHiddenFiles])

@@ -178,7 +178,9 @@ final class DocumentCollection: StoreCollection, Sendable {
         let isAppended = value.withScalar { writer.append($0, schema.keyKind, descending: false) }
         guard isAppended, !value.isNull else {
             throw error(
-                .invalidArgument, "\(value.jsonText) cannot be a key of this collection", field: schema.key.description)
+                .invalidArgument,
+                "\(value.isNull ? "null, an array or an object" : value.jsonText) cannot be a key of this collection",
+                field: schema.key.description)
         }
     }
 

@@ -114,7 +114,8 @@ public struct DocumentQuery<Root> {
     }
 
     /// The documents in groups that agree in these fields, with what is computed over each, in the order of the fields:
-    /// `grouped(by: \.role, computing: .count, .average(\.length))`. Limit and offset count groups.
+    /// `grouped(by: \.role, computing: .count, .average(\.length))`. Limit and offset count groups. `sorted` puts groups,
+    /// and distinct values, into another order of these fields, and of no others.
     public func grouped(
         by fields: PartialKeyPath<Root>..., computing aggregates: Aggregate<Root>...
     ) throws -> [DocumentGroup] {

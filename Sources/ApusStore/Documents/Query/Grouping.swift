@@ -104,13 +104,25 @@ extension QueryRun {
     func groups(
         by fields: [FieldPath], _ computations: [Computation], in reader: any StoreReader
     ) throws -> [DocumentGroup] {
+        let wanted = fields.isEmpty ? [] : specification.order
+        if let other = wanted.first(where: { !fields.contains($0.path) }) {
+            throw collection.error(
+                .invalidQuery,
+                "groups and distinct values are ordered by the fields that make them, not by \(other.path)")
+        }
         let paths = fields.map { names.resolve($0) }
+        // What orders the groups comes first; all fields together tell them apart.
+        let order =
+            wanted.map { (names.resolve($0.path), $0.order == .descending) }
+            + fields.filter { field in !wanted.contains { $0.path == field } }.map { (names.resolve($0), false) }
         let aggregatePaths = computations.map { $0.path.map { names.resolve($0) } }
         let fresh = computations.map { Accumulator($0.function) }
         var groups: [[UInt8]: (keys: [JSONValue], accumulators: [Accumulator])] = [:]
         try forEachMatch(in: reader) { match in
             var writer = KeyWriter()
-            for path in paths { writer.appendSortKey(try match.view.scalar(at: path), descending: false) }
+            for (path, isDescending) in order {
+                writer.appendSortKey(try match.view.scalar(at: path), descending: isDescending)
+            }
             if groups[writer.bytes] == nil {
                 let keys = try paths.map { JSONValue(try match.view.scalar(at: $0)) }
                 groups[writer.bytes] = (keys, fresh)
@@ -121,8 +133,8 @@ extension QueryRun {
             }
             return .next
         }
-        let sorted = groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }
-        return sorted.dropFirst(specification.offset).prefix(specification.limit ?? .max).map { _, group in
+        let inOrder = groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        return inOrder.dropFirst(specification.offset).prefix(specification.limit ?? .max).map { _, group in
             DocumentGroup(keys: group.keys, values: group.accumulators.map(\.result))
         }
     }

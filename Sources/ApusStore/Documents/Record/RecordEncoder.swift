@@ -118,7 +118,7 @@ final class RecordEncoder {
     @inline(__always)
     func enter(depth: Int, start: Int) throws {
         if self.depth != depth { try closeFrames(above: depth) }
-        guard frames[depth].start == start, !frames[depth].isSealed else { throw interleaved() }
+        guard frames[depth].start == start, !frames[depth].isSealed else { throw failure ?? interleaved() }
         if promisedSlot >= 0 { keepPromise() }
     }
 

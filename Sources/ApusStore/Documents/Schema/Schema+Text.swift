@@ -24,13 +24,7 @@ extension Schema where Root == JSONValue {
         } catch {
             throw invalid("is no JSON: \(error)")
         }
-        guard let fields = json.objectValue else { throw invalid("is not an object") }
-        let known: Set = [
-            "version", "key", "keyKind", "indexes", "references", "checks", "timeToLive", "expiresAt",
-        ]
-        if let other = fields.keys.sorted().first(where: { !known.contains($0) }) {
-            throw invalid("has a field \"\(other)\", which means nothing")
-        }
+        try SchemaText.check(json)
         // What has a meaning without being said.
         var complete = json
         for (name, value): (String, JSONValue) in [("version", 1), ("key", "id"), ("keyKind", "any")]
@@ -38,8 +32,7 @@ extension Schema where Root == JSONValue {
             complete[name] = value
         }
         for name in ["indexes", "references", "checks"] {
-            guard let list = fields[name] else { continue }
-            guard let elements = list.arrayValue else { throw invalid("has \"\(name)\" that are no array") }
+            guard let elements = json[name]?.arrayValue else { continue }
             complete[name] = .array(elements.map { Self.completing($0, of: name) })
         }
         for (index, check) in (complete["checks"]?.arrayValue ?? []).enumerated() {
@@ -47,6 +40,9 @@ extension Schema where Root == JSONValue {
                 throw invalid("has a check without a condition: check \(index + 1)")
             }
             _ = try QueryParser.condition(condition)
+        }
+        for index in complete["indexes"]?.arrayValue ?? [] {
+            if let condition = index["where"]?.stringValue { _ = try QueryParser.condition(condition) }
         }
         guard let definition = try? SchemaDefinition(encoded: Array(complete.jsonText.utf8), of: "") else {
             throw invalid(
@@ -80,5 +76,58 @@ extension Schema where Root == JSONValue {
             if let condition = element["condition"] { complete(&element, "name", condition) }
         }
         return element
+    }
+}
+
+/// What the fields of a schema in text have to be. What is none of them, or of another form, says something that would
+/// be lost.
+private enum SchemaText {
+    private enum Form: String {
+        case text = "text"
+        case flag = "true or false"
+        case count = "a whole number above 0"
+        case list = "an array"
+
+        func fits(_ value: JSONValue) -> Bool {
+            switch self {
+            case .text: value.stringValue != nil
+            case .flag: value.boolValue != nil
+            case .count: (value.integerValue ?? 0) > 0
+            case .list: value.arrayValue != nil
+            }
+        }
+    }
+
+    static func check(_ schema: JSONValue) throws(StoreError) {
+        guard schema.objectValue != nil else { throw StoreError(.invalidArgument, "the schema is not an object") }
+        try check(
+            schema,
+            [
+                "version": .count, "key": .text, "keyKind": .text, "indexes": .list, "references": .list,
+                "checks": .list, "timeToLive": .count, "expiresAt": .text,
+            ])
+        for index in schema["indexes"]?.arrayValue ?? [] {
+            try check(index, ["fields": .list, "unique": .flag, "covering": .flag, "where": .text])
+            for field in index["fields"]?.arrayValue ?? [] where field.objectValue != nil {
+                try check(field, ["path": .text, "kind": .text, "descending": .flag, "each": .flag])
+            }
+        }
+        for reference in schema["references"]?.arrayValue ?? [] {
+            try check(reference, ["field": .text, "kind": .text, "collection": .text, "onDelete": .text])
+        }
+        for check in schema["checks"]?.arrayValue ?? [] {
+            try self.check(check, ["name": .text, "condition": .text])
+        }
+    }
+
+    private static func check(_ part: JSONValue, _ forms: [String: Form]) throws(StoreError) {
+        for (name, value) in (part.objectValue ?? [:]).sorted(by: { $0.key < $1.key }) {
+            guard let form = forms[name] else {
+                throw StoreError(.invalidArgument, "the schema has a field \"\(name)\", which means nothing")
+            }
+            guard form.fits(value) else {
+                throw StoreError(.invalidArgument, "the schema has \"\(name)\" that is not \(form.rawValue)")
+            }
+        }
     }
 }

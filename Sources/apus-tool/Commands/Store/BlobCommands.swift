@@ -36,7 +36,8 @@ struct BlobArguments: ParsableArguments {
 
     func id(_ text: String) throws -> BlobID {
         guard let id = BlobID(hexadecimal: text) else {
-            throw ValidationError("\"\(shortened(text))\" is no blob: its name is 64 hexadecimal digits.")
+            throw Failure(
+                "\"\(shortened(displayed(text.utf8)))\" is no blob: its name is 64 hexadecimal digits", code: 64)
         }
         return id
     }
@@ -125,6 +126,16 @@ struct BlobGet: ParsableCommand {
         let collection = try blobs.openForReading()
         guard try collection.contains(id) else { throw blobs.missing(id) }
         let output = try self.output.map { try ByteOutput(path: $0) } ?? ByteOutput()
+        do {
+            try write(id, of: collection, to: output)
+        } catch {
+            // Half a file is worse than none.
+            if let path = self.output { try? FileManager.default.removeItem(atPath: path) }
+            throw error
+        }
+    }
+
+    private func write(_ id: BlobID, of collection: BlobCollection, to output: ByteOutput) throws {
         let isForPeople = self.output == nil && isTerminal(1)
         let (end, overflow) = offset.addingReportingOverflow(length ?? .max)
         try collection.read(id, offset..<(overflow ? .max : end)) { piece in

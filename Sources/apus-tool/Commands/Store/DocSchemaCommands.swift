@@ -84,8 +84,8 @@ struct DocCreate: ParsableCommand {
                     words.removeLast()
                 }
                 guard words.count == 1 else {
-                    throw ValidationError(
-                        "\"\(text)\" is no index: fields with commas between them, each maybe with desc.")
+                    throw Failure(
+                        "\"\(text)\" is no index: fields with commas between them, each maybe with desc", code: 64)
                 }
                 field["path"] = .string(words[0])
                 return field
@@ -98,7 +98,8 @@ struct DocCreate: ParsableCommand {
         let target = sides.count == 2 ? sides[1].split(separator: ":").map(String.init) : []
         let actions = ["cascade", "restrict", "setNull"]
         guard (1...2).contains(target.count), target.count == 1 || actions.contains(target[1]) else {
-            throw ValidationError("\"\(text)\" is no reference: FIELD=COLLECTION:cascade, :restrict or :setNull.")
+            throw Failure(
+                "\"\(text)\" is no reference: FIELD=COLLECTION:cascade, :restrict or :setNull", code: 64)
         }
         return [
             "field": .string(sides[0]), "collection": .string(target[0]),

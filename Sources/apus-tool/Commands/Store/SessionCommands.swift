@@ -36,7 +36,8 @@ struct SessionArguments: ParsableArguments {
 
     func id(_ text: String) throws -> SessionID {
         guard let id = SessionID(text) else {
-            throw ValidationError("\"\(shortened(text))\" is no session: its name is 32 hexadecimal digits.")
+            throw Failure(
+                "\"\(shortened(displayed(text.utf8)))\" is no session: its name is 32 hexadecimal digits", code: 64)
         }
         return id
     }

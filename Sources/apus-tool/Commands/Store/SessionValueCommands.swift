@@ -95,19 +95,23 @@ struct SessionPreference: ParsableCommand {
             return try store.close()
         }
         guard let bytes = try sessions.openForReading().preference(key, of: user) else {
-            throw Failure("user \"\(user)\" has no preference \"\(shortened(displayed(key.utf8)))\"")
+            throw Failure(
+                "user \"\(shortened(displayed(user.utf8)))\" has no preference \"\(shortened(displayed(key.utf8)))\"")
         }
-        try printContent(bytes)
+        try json.isOn ? printLines([jsonEntry(key, bytes)]) : printContent(bytes)
+    }
+
+    private func jsonEntry(_ key: String, _ value: [UInt8]) -> String {
+        var line: [UInt8] = []
+        appendJSONEntry(Array(key.utf8), value, hex: false, to: &line)
+        return String(decoding: line.dropLast(), as: UTF8.self)
     }
 
     private func printAll() throws {
         let preferences = try sessions.openForReading().preferences(of: user).sorted { $0.key < $1.key }
         try printLines(
             preferences.map { key, value in
-                guard json.isOn else { return "\(displayed(key.utf8))\t\(displayed(value))" }
-                var line: [UInt8] = []
-                appendJSONEntry(Array(key.utf8), value, hex: false, to: &line)
-                return String(decoding: line.dropLast(), as: UTF8.self)
+                json.isOn ? jsonEntry(key, value) : "\(displayed(key.utf8))\t\(displayed(value))"
             })
     }
 }

@@ -47,7 +47,7 @@ extension Store {
     func require(_ kind: CollectionKind, _ name: String) throws {
         let names = try listCollections().filter { $0.kind == kind }.map(\.name)
         if names.contains(name) { return }
-        let others = names.isEmpty ? "" : "; there are: \(names.joined(separator: ", "))"
+        let others = names.isEmpty ? "" : "; there are: \(names.map { displayed($0.utf8) }.joined(separator: ", "))"
         throw Failure("there is no collection of \(kind.noun) \"\(shortened(displayed(name.utf8)))\"\(others)")
     }
 

@@ -37,41 +37,82 @@ struct VectorArguments: ParsableArguments {
     }
 }
 
-extension VectorMetric: ExpressibleByArgument {
-    private static let names: [(String, VectorMetric)] = [("cosine", .cosine), ("dot", .dot), ("l2", .l2)]
-    public init?(argument: String) {
-        guard let found = Self.names.first(where: { $0.0 == argument }) else { return nil }
-        self = found.1
+/// The metrics by name.
+enum MetricName: String, CaseIterable, ExpressibleByArgument {
+    case cosine, dot, l2
+
+    init(_ metric: VectorMetric) {
+        self =
+            switch metric {
+            case .cosine: .cosine
+            case .dot: .dot
+            case .l2: .l2
+            }
     }
-    public static var allValueStrings: [String] { names.map(\.0) }
-    public var defaultValueDescription: String { Self.names.first { $0.1 == self }?.0 ?? "" }
+
+    var metric: VectorMetric {
+        switch self {
+        case .cosine: .cosine
+        case .dot: .dot
+        case .l2: .l2
+        }
+    }
 }
 
-extension VectorElement: ExpressibleByArgument {
-    private static let names: [(String, VectorElement)] = [
-        ("float32", .float32), ("float16", .float16), ("int8", .int8), ("compact", .compact),
-    ]
-    public init?(argument: String) {
-        guard let found = Self.names.first(where: { $0.0 == argument }) else { return nil }
-        self = found.1
+/// The forms of elements by name.
+enum ElementName: String, CaseIterable, ExpressibleByArgument {
+    case float32, float16, int8, compact
+
+    init(_ element: VectorElement) {
+        self =
+            switch element {
+            case .float32: .float32
+            case .float16: .float16
+            case .int8: .int8
+            case .compact: .compact
+            }
     }
-    public static var allValueStrings: [String] { names.map(\.0) }
-    public var defaultValueDescription: String { Self.names.first { $0.1 == self }?.0 ?? "" }
+
+    var element: VectorElement {
+        switch self {
+        case .float32: .float32
+        case .float16: .float16
+        case .int8: .int8
+        case .compact: .compact
+        }
+    }
 }
 
-/// What a new collection of vectors is to be.
+/// What a new collection of vectors is to be, and one that exists has to be.
 struct VectorShapeOptions: ParsableArguments {
-    @Option(help: "What makes vectors near.")
-    var metric = VectorMetric.cosine
-    @Option(help: "The form in which elements are kept.")
-    var element = VectorElement.float32
+    @Option(help: "What makes vectors near; cosine in a new collection.")
+    var metric: MetricName?
+    @Option(help: "The form in which elements are kept; float32 in a new collection.")
+    var element: ElementName?
+
+    /// The collection that is there, or one that begins here.
+    func collection(_ name: String, dimension: Int, in store: Store) throws -> VectorCollection {
+        guard try store.listCollections().contains(where: { $0.kind == .vectors && $0.name == name }) else {
+            return try store.vectors(
+                name, dimension: dimension, metric: metric?.metric ?? .cosine, element: element?.element ?? .float32)
+        }
+        let existing = try store.vectors(named: name)
+        let (metric, element) = (MetricName(existing.metric), ElementName(existing.element))
+        // What is not said is as it is.
+        guard self.metric ?? metric == metric, self.element ?? element == element else {
+            throw Failure("the collection \"\(name)\" exists with metric \(metric) and element \(element)")
+        }
+        return existing
+    }
 }
 
 /// A vector from text: a JSON array, or numbers separated by commas or spaces.
 func vector(_ text: String, _ name: String) throws -> [Float] {
     let trimmed = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     if trimmed.hasPrefix("[") || trimmed.hasPrefix("{") { return try vector(JSONValue(argument: trimmed, name), name) }
-    let numbers = trimmed.split { $0 == "," || $0 == " " }.map { Float($0) }
+    // Of "1, 2" the comma separates, of "1 2" the space; of "1,,2" something is missing.
+    let numbers = trimmed.split(separator: ",", omittingEmptySubsequences: false)
+        .flatMap { part in part.allSatisfy { $0 == " " } ? [nil] : part.split(separator: " ").map { Float($0) } }
     guard !numbers.isEmpty, numbers.allSatisfy({ $0 != nil }) else {
         throw Failure("\(name) is no vector: a JSON array of numbers, or numbers separated by commas", code: 64)
     }
@@ -156,8 +197,11 @@ struct VectorCreate: ParsableCommand {
 
     func run() throws {
         let store = try vectors.database.openStoreForWriting(create: create)
-        _ = try store.vectors(
-            vectors.collection, dimension: dimension, metric: shape.metric, element: shape.element)
+        let collection = try shape.collection(vectors.collection, dimension: dimension, in: store)
+        guard collection.dimension == dimension else {
+            throw Failure(
+                "the collection \"\(vectors.collection)\" exists with another dimension: \(collection.dimension)")
+        }
         try store.close()
     }
 }
@@ -172,7 +216,7 @@ struct VectorPut: ParsableCommand {
             "metadata": {"year": 2021}} are read and committed a thousand at a time.
 
             The collection is created on first use, with the dimension of the first vector, the database only with \
-            --create. A vector of another dimension is refused.
+            --create. A vector of another dimension is refused, as are another metric and another element.
             """
     )
 
@@ -204,16 +248,21 @@ struct VectorPut: ParsableCommand {
             let item = try VectorItem(
                 key, apus_tool.vector(content.text(), content.name), metadata: metadata ?? VectorMetadata())
             let store = try vectors.database.openStoreForWriting(create: create)
-            try collection(item.vector.count, in: store).upsert([item])
+            try shape.collection(vectors.collection, dimension: item.vector.count, in: store).upsert([item])
             return try store.close()
         }
         let content = try Content(key)
         let store = try vectors.database.openStoreForWriting(create: create)
         var count = 0
         var waiting: [VectorItem] = []
+        // Opened once: opening reads the index.
+        var opened: VectorCollection?
         func commit() throws {
             guard let first = waiting.first else { return }
-            try collection(first.vector.count, in: store).upsert(waiting)
+            let collection =
+                try opened ?? shape.collection(vectors.collection, dimension: first.vector.count, in: store)
+            opened = collection
+            try collection.upsert(waiting)
             count += waiting.count
             waiting = []
         }
@@ -233,15 +282,6 @@ struct VectorPut: ParsableCommand {
         return try VectorItem(
             key, apus_tool.vector(vector, place),
             metadata: line["metadata"].map { try VectorMetadata($0, place) } ?? VectorMetadata())
-    }
-
-    /// The collection as it is, or a new one.
-    private func collection(_ dimension: Int, in store: Store) throws -> VectorCollection {
-        if try store.listCollections().contains(where: { $0.kind == .vectors && $0.name == vectors.collection }) {
-            return try store.vectors(named: vectors.collection)
-        }
-        return try store.vectors(
-            vectors.collection, dimension: dimension, metric: shape.metric, element: shape.element)
     }
 }
 

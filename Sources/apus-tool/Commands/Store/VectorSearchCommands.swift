@@ -54,7 +54,7 @@ struct VectorSearchCommand: ParsableCommand {
         let collection = try vectors.openForReading()
         let query = try given ?? stored(collection)
         let found = try collection.search(
-            query, count: like == nil ? count : count + 1, filter: filter,
+            query, count: like == nil || count == .max ? count : count + 1, filter: filter,
             effort: exact ? .exact : .approximate(width: width))
         let others = found.filter { $0.name != like }.prefix(count)
         try printLines(others.map(line))
@@ -172,7 +172,7 @@ struct VectorStats: ParsableCommand {
         let statistics = collection.statistics
         let report = Report(
             vectors: try collection.count(in: collection.store), dimension: collection.dimension,
-            metric: collection.metric.defaultValueDescription, element: collection.element.defaultValueDescription,
+            metric: MetricName(collection.metric).rawValue, element: ElementName(collection.element).rawValue,
             bytes: collection.store.byteCount(.vectors, vectors.collection), indexed: statistics.indexedCount,
             indexMemoryBytes: statistics.memoryByteCount, instructions: statistics.instructions)
         if json.isOn { return try printLines([jsonText(report)]) }

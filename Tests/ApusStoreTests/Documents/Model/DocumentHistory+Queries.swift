@@ -93,10 +93,13 @@ extension DocumentHistory {
         var all = query
         all.specification.limit = nil
         all.specification.offset = 0
+        let isDescending = random.chance(50)
+        all.specification.order = isDescending ? [SortKey(path: "kind", order: .descending)] : []
         let groups = try all.grouped(
             byFields: "kind", computing: .count, .sum("n"), .min("n"), .max("n"), .average("n"))
         let kinds = Set(expected.values.map { $0.value("kind") })
-        guard groups.map(\.key) == kinds.sorted(by: { ModelOrder.compare($0, $1) < 0 }) else {
+        let sorted = kinds.sorted { ModelOrder.compare($0, $1) < 0 }
+        guard groups.map(\.key) == (isDescending ? sorted.reversed() : sorted) else {
             throw HistoryFailure("groups \(groups.map(\.key)), not \(kinds)")
         }
         for group in groups {

@@ -5,7 +5,7 @@ import ApusSimulation
 import ApusStore
 import Testing
 
-@Suite struct DocumentsExampleTests {
+@Suite struct DocumentCollectionsExampleTests {
     private let output = Output()
 
     private final class Output {
