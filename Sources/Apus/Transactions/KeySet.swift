@@ -35,7 +35,7 @@ struct KeySet {
     }
 
     /// Calls `body` with every key, in the order in which they came.
-    func forEach(_ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void) throws(ApusError) {
+    func visit(_ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void) throws(ApusError) {
         try bytes.withBytes { (bytes) throws(ApusError) in
             for number in keys.indices { try body(UnsafeRawBufferPointer(rebasing: bytes[range(number)])) }
         }

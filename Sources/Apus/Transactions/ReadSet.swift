@@ -32,7 +32,7 @@ struct ReadSet {
         // Nearly always nobody has committed anything since.
         if engine.visibleSequence == snapshot { return }
         for reads in trees {
-            try reads.keys.forEach { (key) throws(ApusError) in
+            try reads.keys.visit { (key) throws(ApusError) in
                 if try engine.hasChange(of: key, newerThan: snapshot, in: reads.tree) {
                     throw Self.conflict(reads.tree)
                 }

@@ -2,6 +2,7 @@
 // are, look-ups of a deletion one by one. None of it may be seen.
 
 import Apus
+import ApusIO
 import ApusSimulation
 import Testing
 
@@ -58,8 +59,8 @@ import Testing
 
     @Test func entriesKeepUpWithEveryKindOfChange() throws {
         let fixture = try DocumentFixture()
-        let things = try fixture.store.documents(
-            named: "things", schema: Schema<JSONValue>().index("a").index("a", "b").unique("c").index("b", where: .always))
+        let schema = Schema<JSONValue>().index("a").index("a", "b").unique("c").index("b", where: .always)
+        let things = try fixture.store.documents(named: "things", schema: schema)
         let values: [JSONValue] = [1, 1.0, 2, "x", "", nil, true, [1], ["x": 1], .double(.nan)]
         try things.insert(["id": 1])
         for (step, a) in values.enumerated() {
@@ -99,7 +100,7 @@ import Testing
                         replyTo: last), in: transaction)
             }
         }
-        try fixture.store.transaction { transaction in
+        try fixture.store.transaction { transaction throws -> Void in
             #expect(try talks.delete(talk, in: transaction))
             #expect(try !talks.delete(talk, in: transaction))
             #expect(try messages.query(in: transaction).count() == 100)

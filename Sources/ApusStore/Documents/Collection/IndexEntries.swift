@@ -2,6 +2,7 @@
 // is found while nothing has changed yet. All of them lie in one buffer that is used again for the next document.
 
 import Apus
+import ApusIO
 
 struct IndexEntries {
     /// One entry: where its key lies in the buffer.
@@ -49,7 +50,10 @@ struct IndexEntries {
     /// Whether the same index has an entry with that key.
     func contains(_ key: UnsafeRawBufferPointer, of index: Int) -> Bool {
         keys.bytes.withUnsafeBytes { bytes in
-            list.contains { $0.index == index && bytes[$0.start..<$0.end].elementsEqual(key) }
+            list.contains { entry in
+                entry.index == index
+                    && equalBytes(UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.end]), key)
+            }
         }
     }
 }

@@ -47,11 +47,25 @@ struct QueryPlanner {
     func plan(_ indexes: [DocumentIndex]) -> QueryPlan {
         let key = IndexDefinition(components: [IndexComponent(path: schema.key, kind: schema.keyKind)])
         var best = candidate(key, .documents, prefix: DocumentCollection.documentPrefix)!
-        for index in indexes where index.isReady {
+        for index in indexes where index.isReady && mayServe(index.definition) {
             guard let other = candidate(index.definition, .index(index), prefix: index.prefix) else { continue }
             if other.score > best.score { best = other }
         }
         return best.plan
+    }
+
+    /// False for an index that answers nothing, and whose order is not wanted: what most indexes are to most queries.
+    private func mayServe(_ index: IndexDefinition) -> Bool {
+        if index.isCovering || index.condition != .always || specification.output == .count { return true }
+        let first = index.components[0].path
+        return specification.order.contains { $0.path == first }
+            || conjuncts.contains { conjunct in
+                switch conjunct {
+                case .compare(let path, _, _), .among(let path, _), .contains(let path, _), .text(let path, _, _):
+                    path == first
+                default: false
+                }
+            }
     }
 
     private struct Candidate {

@@ -9,6 +9,7 @@
 // Integers of 0 to 63 and strings of up to 63 bytes have their value, or length, in the tag.
 
 import Apus
+import ApusIO
 
 /// The numbers of the record format. In stored records: never renumber.
 enum RecordTag {
@@ -153,7 +154,7 @@ struct RawValue {
 
     var isNull: Bool { tag == RecordTag.null }
     /// Whether both are written alike.
-    func isSame(as other: RawValue) -> Bool { tag == other.tag && content.elementsEqual(other.content) }
+    func isSame(as other: RawValue) -> Bool { tag == other.tag && equalBytes(content, other.content) }
     var isString: Bool { tag == RecordTag.string || tag >= RecordTag.shortString && tag < 0xC0 }
 }
 
