@@ -142,6 +142,7 @@ public final class Database: Sendable {
     ///   - body: reads and writes through the transaction that it is given. What it throws ends the transaction.
     /// - Returns: what the `body` that was committed returned.
     @discardableResult
+    @inlinable
     public func transaction<Result>(
         durability: Durability? = nil, attempts: Int = 100, _ body: (Transaction) throws -> Result
     ) throws -> Result {

@@ -204,7 +204,10 @@ extension Keyspace {
 
     @usableFromInline
     func visitValues(of keys: KeyList, _ body: (Int, RawSpan?) throws -> Void) throws {
-        try reader().withValues(keys, passingErrorsOf: body)
+        try reader().withValues(keys) { index, value in
+            try body(index, value)
+            return .next
+        }
     }
 
     /// A reader of this moment. It needs no snapshot: the view it holds keeps everything it may see. The view is loaded

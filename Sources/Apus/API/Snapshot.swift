@@ -108,7 +108,10 @@ public final class Snapshot: Sendable {
     func visitValues(
         of keys: KeyList, in keyspace: Keyspace, _ body: (Int, RawSpan?) throws -> Void
     ) throws {
-        try reader(keyspace).withValues(keys, passingErrorsOf: body)
+        try reader(keyspace).withValues(keys) { index, value in
+            try body(index, value)
+            return .next
+        }
     }
 
     private func reader(_ keyspace: Keyspace) throws(ApusError) -> KeyspaceReader {

@@ -19,7 +19,7 @@ struct BatchBytes: Sendable {
     private var storage: Storage
 
     init() {
-        storage = Storage(capacity: 256)
+        storage = Storage(capacity: 1024)
         storage.buffer.appendLittleEndian(UInt32(0))
     }
 

@@ -48,6 +48,17 @@ struct BatchCursor {
         read = index
     }
 
+    /// The entry that begins `byteCount` bytes into the batch.
+    static func entry(of bytes: UnsafeRawBufferPointer, at byteCount: Int) throws(DecodingFailure) -> BatchEntry? {
+        var cursor = try BatchCursor(bytes)
+        _ = try cursor.reader.take(UInt64(byteCount - cursor.reader.position), "skipped entries")
+        cursor.read = cursor.count - 1
+        return try cursor.next()
+    }
+
+    /// How many bytes into the batch the next entry begins.
+    var position: Int { reader.position }
+
     /// The next entry, nil after the last.
     mutating func next() throws(DecodingFailure) -> BatchEntry? {
         if read == count {

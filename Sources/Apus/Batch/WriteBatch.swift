@@ -222,14 +222,42 @@ extension WriteBatch {
     func withEntries<Result>(
         from index: Int = 0, at byteCount: Int = 0, _ body: (() -> BatchEntry?) -> Result
     ) -> Result {
-        encoded.withBytes { bytes in
-            do throws(DecodingFailure) {
-                var cursor = try BatchCursor(bytes)
-                try cursor.skip(to: index, at: byteCount)
-                return body { try! cursor.next() }
-            } catch {
-                preconditionFailure("a batch of this process does not decode: \(error.what)")
+        decoding { (bytes) throws(DecodingFailure) in
+            var cursor = try BatchCursor(bytes)
+            try cursor.skip(to: index, at: byteCount)
+            return body { try! cursor.next() }
+        }
+    }
+
+    /// Calls `body` with one entry after the other and where it begins, from the entry number `index` on, which begins
+    /// `byteCount` bytes into the batch.
+    func forEachEntry(
+        from index: Int, at byteCount: Int, _ body: (_ entry: BatchEntry, _ byteCount: Int) -> Void
+    ) {
+        decoding { (bytes) throws(DecodingFailure) in
+            var cursor = try BatchCursor(bytes)
+            try cursor.skip(to: index, at: byteCount)
+            while true {
+                let start = cursor.position
+                guard let entry = try cursor.next() else { return }
+                body(entry, start)
             }
+        }
+    }
+
+    /// Calls `body` with the entry that begins `byteCount` bytes into the batch.
+    func withEntry<Result>(at byteCount: Int, _ body: (BatchEntry) -> Result) -> Result {
+        decoding { (bytes) throws(DecodingFailure) in body(try BatchCursor.entry(of: bytes, at: byteCount)!) }
+    }
+
+    /// What this process has encoded decodes.
+    private func decoding<Result>(
+        _ body: (UnsafeRawBufferPointer) throws(DecodingFailure) -> Result
+    ) -> Result {
+        do throws(DecodingFailure) {
+            return try encoded.withBytes(body)
+        } catch {
+            preconditionFailure("a batch of this process does not decode: \(error.what)")
         }
     }
 }

@@ -3,14 +3,15 @@
 
 /// Guarded by the engine's structure lock.
 struct SnapshotList {
-    struct Pin: Hashable, Sendable {
+    struct Pin: Sendable {
         fileprivate let id: UInt64
         let sequence: SequenceNumber
         /// ms since 1970: what counts as expired for this snapshot.
         let time: UInt64
     }
 
-    private var pins: Set<Pin> = []
+    /// By their numbers, ascending.
+    private var pins: [Pin] = []
     private var nextID: UInt64 = 0
 
     var count: Int { pins.count }
@@ -18,12 +19,15 @@ struct SnapshotList {
     mutating func add(_ sequence: SequenceNumber, time: UInt64) -> Pin {
         defer { nextID += 1 }
         let pin = Pin(id: nextID, sequence: sequence, time: time)
-        pins.insert(pin)
+        pins.append(pin)
         return pin
     }
 
     mutating func remove(_ pin: Pin) {
-        pins.remove(pin)
+        // Whoever came last nearly always goes first.
+        var position = pins.count - 1
+        while position >= 0, pins[position].id > pin.id { position -= 1 }
+        if position >= 0, pins[position].id == pin.id { pins.remove(at: position) }
     }
 
     /// Ascending, each once.

@@ -33,9 +33,13 @@ public struct KeyWriter: Sendable {
     }
 
     /// Appends bytes that another writer has made.
+    @inlinable
     public mutating func append(encoded: some ByteRepresentable) {
-        encoded.withBytes { bytes.append(contentsOf: $0) }
+        encoded.withBytes { appendEncodedBytes($0) }
     }
+
+    @usableFromInline
+    mutating func appendEncodedBytes(_ encoded: UnsafeRawBufferPointer) { bytes.append(contentsOf: encoded) }
 
     public mutating func appendNull(descending: Bool = false) {
         bytes.append(KeyTag.null ^ Self.inversion(descending))
@@ -118,13 +122,33 @@ public struct KeyWriter: Sendable {
     private mutating func appendContent(_ content: UnsafeRawBufferPointer, tag: UInt8) {
         bytes.append(tag)
         // Zeros are rare: whole runs without one are copied at once.
-        var rest = content[...]
-        while let zero = rest.firstIndex(of: 0) {
-            bytes.append(contentsOf: rest[...zero])
+        var start = 0
+        while true {
+            let zero = Self.firstZero(in: content, from: start)
+            let end = zero ?? content.count
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: content[start..<end]))
+            guard zero != nil else { return }
+            bytes.append(0)
             bytes.append(KeyTag.escapedZero)
-            rest = rest[(zero + 1)...]
+            start = end + 1
         }
-        bytes.append(contentsOf: rest)
+    }
+
+    /// The place of the first zero byte, eight bytes at a time.
+    private static func firstZero(in content: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        var position = start
+        while position &+ 8 <= content.count {
+            let word: UInt64 = content.littleEndian(at: position)
+            // The lowest bit that is left stands in the first byte that is zero.
+            let zeros = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
+            if zeros != 0 { return position &+ zeros.trailingZeroBitCount / 8 }
+            position &+= 8
+        }
+        while position < content.count {
+            if content[position] == 0 { return position }
+            position &+= 1
+        }
+        return nil
     }
 
     private mutating func invert(from start: Int) {

@@ -1,6 +1,10 @@
 // Several keys at one moment. A lookup in much data waits for memory most of its time, one miss after the other; so the
-// lookups of a group go side by side, step by step: first the blocks that they will search are fetched, then they are
-// searched and the values fetched, then the values are shown. The misses of a group overlap.
+// lookups of a group go side by side, step by step, and the misses of a group overlap:
+//
+// 1. of each key the block that may hold it is found, and its heads fetched
+// 2. the heads are searched, and the entry fetched
+// 3. the entry is compared with the key, and the value fetched
+// 4. the values are shown
 
 import ApusIO
 import CApusCPU
@@ -40,13 +44,12 @@ extension KeyspaceReader {
         return values
     }
 
-    /// - Parameter body: throws whatever it likes.
-    func withValues(_ keys: KeyList, passingErrorsOf body: (Int, RawSpan?) throws -> Void) throws {
+    /// - Parameter body: throws whatever it likes; called until it returns `.stop`.
+    func withValues(_ keys: KeyList, _ body: (Int, RawSpan?) throws -> ScanStep) throws {
         var failure: (any Error)?
         try visit(keys) { index, value in
             do {
-                try body(index, value?.bytes)
-                return .next
+                return try body(index, value?.bytes)
             } catch {
                 failure = error
                 return .stop
@@ -55,60 +58,62 @@ extension KeyspaceReader {
         if let failure { throw failure }
     }
 
-    /// What a group has found. Nearly always that is values to be shown where they lie; the rest is kept apart.
-    private struct Found {
-        var values = ContiguousArray<UnsafeRawBufferPointer?>()
-        /// Separated and merged values, by the index of their keys, ascending.
-        var others: [(index: Int, resolution: Resolution)] = []
+    /// One key of a group, and what is known of it.
+    private struct Member {
+        var key: UnsafeRawBufferPointer
+        var block: LocatedBlock?
+        /// Nearly always that is a value to be shown where it lies.
+        var value: UnsafeRawBufferPointer?
     }
 
     /// Calls `body` with the index and value of each key, in the order of the keys, until it returns `.stop`.
     private func visit(_ keys: KeyList, _ body: (Int, UnsafeRawBufferPointer?) -> ScanStep) throws(ApusError) {
-        var found = Found()
-        found.values.reserveCapacity(Self.groupSize)
+        let members = UnsafeMutablePointer<Member>.allocate(capacity: Self.groupSize)
+        defer { members.deallocate() }
         try keys.bytes.withBytes { (bytes) throws(ApusError) in
             for start in stride(from: 0, to: keys.count, by: Self.groupSize) {
-                let group = start..<min(start + Self.groupSize, keys.count)
-                if try visit(keys, bytes, group, &found, body) == .stop { return }
+                let count = min(Self.groupSize, keys.count &- start)
+                for index in 0..<count {
+                    let key = UnsafeRawBufferPointer(rebasing: bytes[keys.range(start &+ index)])
+                    members.advanced(by: index).initialize(to: Member(key: key))
+                }
+                let group = UnsafeMutableBufferPointer(start: members, count: count)
+                if try visit(group, from: start, body) == .stop { return }
             }
         }
     }
 
     private func visit(
-        _ keys: KeyList, _ bytes: UnsafeRawBufferPointer, _ group: Range<Int>,
-        _ found: inout Found, _ body: (Int, UnsafeRawBufferPointer?) -> ScanStep
+        _ group: UnsafeMutableBufferPointer<Member>, from start: Int,
+        _ body: (Int, UnsafeRawBufferPointer?) -> ScanStep
     ) throws(ApusError) -> ScanStep {
         let pin = engine.epochs.pin()
         defer { engine.epochs.unpin(pin) }
-        for index in group {
-            view.levels.prefetch(UnsafeRawBufferPointer(rebasing: bytes[keys.range(index)]), snapshot)
-        }
-        found.values.removeAll(keepingCapacity: true)
-        found.others.removeAll(keepingCapacity: true)
-        for index in group {
-            let key = UnsafeRawBufferPointer(rebasing: bytes[keys.range(index)])
-            var lookup = PointLookup(tree: tree, key: key, snapshot: snapshot)
+        for index in group.indices { group[index].block = view.levels.locate(group[index].key, snapshot) }
+        for index in group.indices { group[index].block?.prefetchEntry(of: group[index].key) }
+        /// Separated and merged values, by the index of their keys, ascending.
+        var others: [(index: Int, resolution: Resolution)] = []
+        for index in group.indices {
+            var lookup = PointLookup(
+                tree: tree, key: group[index].key, snapshot: snapshot, located: group[index].block)
             switch try lookup.resolve(in: view, at: time) {
             case .value(let value, _):
                 Self.prefetch(value)
-                found.values.append(value)
-            case .absent:
-                found.values.append(nil)
-            case let other:
-                found.values.append(nil)
-                found.others.append((index, other))
+                group[index].value = value
+            case .absent: break
+            case let other: others.append((index, other))
             }
         }
         var nextOther = 0
-        for index in group {
+        for index in group.indices {
             var step = ScanStep.next
-            if nextOther < found.others.count, found.others[nextOther].index == index {
-                try engine.present(found.others[nextOther].resolution) { (value) throws(ApusError) in
-                    step = body(index, value)
+            if nextOther < others.count, others[nextOther].index == index {
+                try engine.present(others[nextOther].resolution) { (value) throws(ApusError) in
+                    step = body(start &+ index, value)
                 }
                 nextOther += 1
             } else {
-                step = body(index, found.values[index &- group.lowerBound])
+                step = body(start &+ index, group[index].value)
             }
             if step == .stop { return .stop }
         }
@@ -119,29 +124,54 @@ extension KeyspaceReader {
     @inline(__always)
     private static func prefetch(_ value: UnsafeRawBufferPointer) {
         guard let start = value.baseAddress else { return }
-        for offset in stride(from: 0, to: min(value.count, 4 * 64), by: 64) { apus_prefetch(start + offset) }
+        for offset in stride(from: 0, to: min(value.count, 8 * 64), by: 64) { apus_prefetch(start + offset) }
+    }
+}
+
+/// The block of a table in which the newest entry of a key lies, if the table has one.
+///
+/// Invariant: whoever keeps one holds an epoch pin, and the view that the table is of.
+struct LocatedBlock {
+    let table: Unmanaged<Table>
+    let block: CachedBlock
+
+    @inline(__always)
+    func isOf(_ table: Table) -> Bool { self.table.toOpaque() == Unmanaged.passUnretained(table).toOpaque() }
+
+    /// Starts fetching the entry that a search for `key` will look at.
+    func prefetchEntry(of key: UnsafeRawBufferPointer) {
+        guard let entry = Block(validated: block.bytes).firstCandidate(for: key) else { return }
+        apus_prefetch(entry)
+        apus_prefetch(entry + 64)
     }
 }
 
 extension LevelIndexes {
-    /// Starts fetching what a lookup of `key` will search in the last level, where most entries are.
+    /// Finds the block of the last level, where most entries are, that a lookup of `key` will search, and starts fetching
+    /// it. nil where that is not known without waiting for the disk. The caller holds an epoch pin.
     @inline(__always)
-    func prefetch(_ key: UnsafeRawBufferPointer, _ snapshot: SequenceNumber) {
-        withLastTable(for: key) { $0.prefetch(key, .seek(snapshot)) }
+    func locate(_ key: UnsafeRawBufferPointer, _ snapshot: SequenceNumber) -> LocatedBlock? {
+        var located: LocatedBlock?
+        withLastTable(for: key) { table in
+            guard let block = table.cachedBlock(for: key, .seek(snapshot)) else { return }
+            block.prefetch()
+            located = LocatedBlock(table: Unmanaged.passUnretained(table), block: block)
+        }
+        return located
     }
 }
 
 extension Table {
-    /// Starts fetching the block that may hold `key`, as far as that is known without waiting for the disk. The caller
-    /// holds an epoch pin.
-    func prefetch(_ key: UnsafeRawBufferPointer, _ seek: Trailer) {
-        guard let table = openedTable else { return }
+    /// The block that the newest entry of `key` up to `seek` is in, if there is one, as far as that is known without
+    /// waiting for the disk. The caller holds an epoch pin.
+    func cachedBlock(for key: UnsafeRawBufferPointer, _ seek: Trailer) -> CachedBlock? {
+        guard let table = openedTable else { return nil }
         let partition = table.pointee.partition(for: key, seek)
         guard partition < table.pointee.partitionCount, let leaf = Self.cached(table.pointee.leafSlot(partition)) else {
-            return
+            return nil
         }
         let rank = Block(validated: leaf.bytes).lowerBound(key, seek)
-        guard rank < table.pointee.partitions[partition].blockCount else { return }
-        Self.cached(table.pointee.slots + (table.pointee.partitions[partition].firstBlock &+ rank))?.prefetch()
+        guard rank < table.pointee.partitions[partition].blockCount else { return nil }
+        return Self.cached(table.pointee.slots + (table.pointee.partitions[partition].firstBlock &+ rank))
     }
 }

@@ -22,13 +22,17 @@ struct PointLookup {
     let key: UnsafeRawBufferPointer
     let snapshot: SequenceNumber
     private let hash: UInt64
+    private let located: LocatedBlock?
     private var chain: MergeChain?
     private var outcome = Resolution.absent
 
-    init(tree: Tree, key: UnsafeRawBufferPointer, snapshot: SequenceNumber) {
+    /// - Parameter located: where the key has been found to lie in one of the tables, so that it is not looked for again.
+    @inline(__always)
+    init(tree: Tree, key: UnsafeRawBufferPointer, snapshot: SequenceNumber, located: LocatedBlock? = nil) {
         self.tree = tree
         self.key = key
         self.snapshot = snapshot
+        self.located = located
         hash = KeyHash.of(key)
     }
 
@@ -67,7 +71,14 @@ struct PointLookup {
         if table.metadata.rangeDeletionCount > 0 {
             covered = try table.rangeDeletions()?.newestSequence(covering: key, atMost: snapshot) ?? .zero
         }
-        let (key, hash) = (key, hash)
+        let (key, hash, newest) = (key, hash, Trailer.seek(snapshot))
+        if let located, located.isOf(table) {
+            return try consume(covered) { (seek) throws(ApusError) in
+                // Older versions of the key may lie in the next block.
+                guard seek == newest else { return try table.find(key, hash: hash, seek, fill: true) }
+                return table.find(key, hash: hash, seek, in: located.block)
+            }
+        }
         return try consume(covered) { (seek) throws(ApusError) in
             try table.find(key, hash: hash, seek, fill: true)
         }

@@ -104,11 +104,17 @@ final class Table: Sendable {
         let slot = table.pointee.slots + (table.pointee.partitions[partition].firstBlock &+ rank)
         if let cached = Self.cached(slot) {
             cached.prefetch()
-            cached.touch()
-            context.cache.countHit(hash)
-            return Block(validated: cached.bytes).find(key, seek)
+            return find(key, hash: hash, seek, in: cached)
         }
         let block = try loadData(leaf, rank, slot, fill: fill)
+        return Block(validated: block.bytes).find(key, seek)
+    }
+
+    /// The same in the block that has been found for the key already.
+    @inline(__always)
+    func find(_ key: UnsafeRawBufferPointer, hash: UInt64, _ seek: Trailer, in block: CachedBlock) -> FoundEntry? {
+        block.touch()
+        context.cache.countHit(hash)
         return Block(validated: block.bytes).find(key, seek)
     }
 

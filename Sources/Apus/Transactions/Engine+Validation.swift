@@ -3,8 +3,11 @@
 import ApusIO
 
 extension Engine {
-    /// The sequence number of the newest entry or range deletion that concerns `key`; zero if there is none.
-    func newestSequence(of key: UnsafeRawBufferPointer, in tree: Tree) throws(ApusError) -> SequenceNumber {
+    /// Whether an entry or range deletion newer than `sequence` concerns `key`. Where nothing is newer at all, nothing is
+    /// looked up: mostly that is everywhere but in the active memtable.
+    func hasChange(
+        of key: UnsafeRawBufferPointer, newerThan sequence: SequenceNumber, in tree: Tree
+    ) throws(ApusError) -> Bool {
         let hash = KeyHash.of(key)
         return try tree.withView { (view) throws(ApusError) in
             var newest = SequenceNumber.zero
@@ -16,15 +19,17 @@ extension Engine {
                 return newest != .zero
             }
             let inMemory = try view.anyMemtable { (memtable) throws(ApusError) in
-                consider(memtable.find(key, .first), memtable.rangeDeletions)
+                guard memtable.lastSequence > sequence else { return false }
+                return consider(memtable.find(key, .first), memtable.rangeDeletions)
             }
             if !inMemory {
                 _ = try view.levels.anyTable(for: key) { (table) throws(ApusError) in
+                    guard table.metadata.largestSequence > sequence else { return false }
                     let deletions = table.metadata.rangeDeletionCount > 0 ? try table.rangeDeletions() : nil
                     return consider(try table.find(key, hash: hash, .first, fill: true), deletions)
                 }
             }
-            return newest
+            return newest > sequence
         }
     }
 

@@ -5,29 +5,37 @@ import ApusIO
 struct ReadSet {
     private struct Reads {
         let tree: Tree
-        var keys: Set<[UInt8]> = []
+        var keys = KeySet()
         var ranges: [KeyRange] = []
     }
 
-    private var trees: [UInt32: Reads] = [:]
+    /// Few: a transaction reads a handful of keyspaces.
+    private var trees: [Reads] = []
 
     mutating func add(key: UnsafeRawBufferPointer, in tree: Tree) {
-        trees[tree.id, default: Reads(tree: tree)].keys.insert([UInt8](key))
+        trees[position(of: tree)].keys.insert(key)
     }
 
     mutating func add(range: KeyRange, in tree: Tree) {
-        trees[tree.id, default: Reads(tree: tree)].ranges.append(range)
+        trees[position(of: tree)].ranges.append(range)
+    }
+
+    private mutating func position(of tree: Tree) -> Int {
+        if let known = trees.firstIndex(where: { $0.tree === tree }) { return known }
+        trees.append(Reads(tree: tree))
+        return trees.count - 1
     }
 
     /// Throws `conflict` if any key or range read has an entry newer than `snapshot`. Runs while no commit is in
     /// progress.
     func validate(since snapshot: SequenceNumber, engine: Engine) throws(ApusError) {
-        for reads in trees.values {
-            for key in reads.keys {
-                let newest = try key.withBytes { (key) throws(ApusError) in
-                    try engine.newestSequence(of: key, in: reads.tree)
+        // Nearly always nobody has committed anything since.
+        if engine.visibleSequence == snapshot { return }
+        for reads in trees {
+            try reads.keys.visit { (key) throws(ApusError) in
+                if try engine.hasChange(of: key, newerThan: snapshot, in: reads.tree) {
+                    throw Self.conflict(reads.tree)
                 }
-                if newest > snapshot { throw Self.conflict(reads.tree) }
             }
             for range in reads.ranges where try engine.hasEntry(in: range, newerThan: snapshot, tree: reads.tree) {
                 throw Self.conflict(reads.tree)

@@ -68,6 +68,7 @@ public final class Store: Sendable {
     ///   - body: reads and writes through the transaction that it is given. What it throws ends the transaction.
     /// - Returns: what the `body` that was committed returned.
     @discardableResult
+    @inlinable
     public func transaction<Result>(
         durability: Durability? = nil, attempts: Int = 100, _ body: (StoreTransaction) throws -> Result
     ) throws -> Result {

@@ -89,17 +89,23 @@ extension StoreReader {
         _ body: (Int, UnsafeRawBufferPointer?) throws -> ScanStep
     ) throws -> ScanStep {
         var step = ScanStep.next
-        if let snapshot = self as? StoreSnapshot {
+        switch self {
+        case let snapshot as StoreSnapshot:
             try snapshot.snapshot.withValues(for: keys, in: keyspace) { index, value in
                 guard step == .next else { return }
                 step = if let value { try value.withUnsafeBytes { try body(index, $0) } } else { try body(index, nil) }
             }
-            return step
-        }
-        for (index, key) in keys.enumerated() {
-            let isFound = try lookUp(key, in: keyspace) { step = try body(index, $0) }
-            if !isFound { step = try body(index, nil) }
-            if step == .stop { break }
+        case let transaction as StoreTransaction:
+            try transaction.withValues(for: keys, in: keyspace) { index, value in
+                step = if let value { try value.withUnsafeBytes { try body(index, $0) } } else { try body(index, nil) }
+                return step
+            }
+        default:
+            for (index, key) in keys.enumerated() {
+                let isFound = try lookUp(key, in: keyspace) { step = try body(index, $0) }
+                if !isFound { step = try body(index, nil) }
+                if step == .stop { break }
+            }
         }
         return step
     }

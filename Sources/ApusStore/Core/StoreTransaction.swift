@@ -10,9 +10,10 @@ public final class StoreTransaction: StoreReader {
     public let store: Store
     /// The engine's transaction behind it, for keyspaces of the application's own.
     public let transaction: Transaction
-    private var endActions: [(_ isCommitted: Bool) -> Void] = []
-    private var isOver = false
+    @exclusivity(unchecked) private var endActions: [(_ isCommitted: Bool) -> Void] = []
+    @exclusivity(unchecked) private var isOver = false
 
+    @usableFromInline
     init(store: Store, transaction: Transaction) {
         self.store = store
         self.transaction = transaction
@@ -30,6 +31,7 @@ public final class StoreTransaction: StoreReader {
         endActions.append(action)
     }
 
+    @usableFromInline
     func end(isCommitted: Bool) {
         isOver = true
         // Actions may ask for more of them.
@@ -59,7 +61,17 @@ public final class StoreTransaction: StoreReader {
     public func withValue<Result>(
         for key: some ByteRepresentable, in keyspace: Keyspace, _ body: (RawSpan) throws -> Result
     ) throws -> Result? {
-        try get(key, in: keyspace).map { try body($0.span.bytes) }
+        try checkOpen()
+        return try transaction.withValue(for: key, in: keyspace, body)
+    }
+
+    /// Calls `body` with the index and value of each key until it returns `.stop`: see `Transaction.withValues`.
+    func withValues(
+        for keys: [UnsafeRawBufferPointer], in keyspace: Keyspace,
+        _ body: (_ index: Int, _ value: RawSpan?) throws -> ScanStep
+    ) throws {
+        try checkOpen()
+        try transaction.withValues(for: keys, in: keyspace, body)
     }
 
     public func contains(_ key: some ByteRepresentable, in keyspace: Keyspace) throws(ApusError) -> Bool {

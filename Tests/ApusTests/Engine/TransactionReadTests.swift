@@ -60,4 +60,105 @@ import Testing
             #expect(try transaction.get("b", in: keyspace) == Array("2".utf8))
         }
     }
+
+    @Test func severalKeysAreWhatEachIsAlone() throws {
+        let (database, keyspace) = try open()
+        for number in 0..<60 { try keyspace.put("key \(number)", "\(number)") }
+        try database.compact()
+        try keyspace.merge("key 3", "+")
+        try database.transaction { transaction throws -> Void in
+            transaction.put("key 5", "own", in: keyspace)
+            transaction.put("key 5", "own again", in: keyspace)
+            transaction.delete("key 7", in: keyspace)
+            transaction.merge("key 9", "+", in: keyspace)
+            let keys = (0..<70).map { "key \($0)" }
+            let alone = try keys.map { try transaction.get($0, in: keyspace) }
+            #expect(alone[5] == Array("own again".utf8) && alone[7] == nil && alone[9] == Array("9+".utf8))
+            var shown: [[UInt8]?] = []
+            try transaction.withValues(for: keys, in: keyspace) { index, value in
+                #expect(index == shown.count)
+                shown.append(value?.copied())
+                return .next
+            }
+            #expect(shown == alone)
+        }
+    }
+
+    @Test func whatIsShownFollowsWhatTheClosureWrites() throws {
+        let (database, keyspace) = try open()
+        let keys = (0..<40).map { "key \($0)" }
+        for key in keys { try keyspace.put(key, "old") }
+        try database.transaction { transaction throws -> Void in
+            var found = 0
+            try transaction.withValues(for: keys, in: keyspace) { index, value in
+                if value != nil { found += 1 }
+                transaction.delete("key \(index + 1)", in: keyspace)
+                return .next
+            }
+            #expect(found == 1)
+            #expect(try transaction.withValue(for: "key 0", in: keyspace) { $0.copied() } == Array("old".utf8))
+        }
+        #expect(try keyspace.count() == 1)
+    }
+
+    /// Whether a transaction that reads as `read` does, and then writes, conflicts with a put of `key` meanwhile.
+    private func conflicts(
+        with key: String, _ read: @escaping (Transaction, Keyspace) throws -> Void
+    ) throws -> Bool {
+        let (database, keyspace) = try open()
+        for number in 0..<40 { try keyspace.put("key \(number)", "old") }
+        do {
+            try database.transaction(attempts: 1) { transaction in
+                try read(transaction, keyspace)
+                try keyspace.put(key, "meanwhile")
+                transaction.put("result", "x", in: keyspace)
+            }
+            return false
+        } catch let error as ApusError where error.kind == .conflict {
+            return true
+        }
+    }
+
+    @Test func whatAClosureHasSeenCountsAsReadAndNothingElse() throws {
+        let read: (Transaction, Keyspace) throws -> Void = { transaction, keyspace in
+            let keys = (0..<30).map { "key \($0)" } + ["nothing"]
+            try transaction.withValues(for: keys, in: keyspace) { index, _ in index == 20 ? .stop : .next }
+        }
+        #expect(try conflicts(with: "key 0", read))
+        #expect(try conflicts(with: "key 20", read))
+        #expect(try !conflicts(with: "key 21", read))
+        #expect(try !conflicts(with: "nothing", read))
+        #expect(try conflicts(with: "nothing") { _ = try $0.withValue(for: "nothing", in: $1) { _ in } })
+        #expect(try conflicts(with: "key 1") { _ = try $0.contains("key 1", in: $1) })
+    }
+
+    @Test func everyOneOfManyReadsCounts() throws {
+        for victim in [0, 7, 8, 16, 17, 499] {
+            let isConflict = try conflicts(with: "many \(victim)") { transaction, keyspace in
+                for number in 0..<500 {
+                    _ = try transaction.get("many \(number)", in: keyspace)
+                    _ = try transaction.get("many \(number / 2)", in: keyspace)
+                }
+            }
+            #expect(isConflict)
+        }
+    }
+
+    @Test func changesAreCountedAndRollBacksToo() throws {
+        let (database, keyspace) = try open()
+        try database.transaction { transaction throws -> Void in
+            let before = transaction.changeCount
+            _ = try transaction.get("a", in: keyspace)
+            #expect(transaction.changeCount == before)
+            let savepoint = transaction.savepoint()
+            transaction.put("a", "1", in: keyspace)
+            let written = transaction.changeCount
+            #expect(written > before)
+            try transaction.rollBack(to: savepoint)
+            let undone = transaction.changeCount
+            #expect(undone > written)
+            transaction.put("a", "2", in: keyspace)
+            #expect(transaction.changeCount > undone)
+        }
+    }
 }

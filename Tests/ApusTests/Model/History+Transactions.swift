@@ -90,7 +90,7 @@ extension History {
             let key = key()
             note("  reads \(key.shown) in \(keyspace.name)")
             progress.readKeys.append((keyspace, key))
-            let found = try transaction.get(key, in: keyspace.handle)
+            let found = try read(key, keyspace, by: progress.readKeys.count, transaction)
             let expected = keyspace.value(
                 of: key, at: progress.sequence, time: progress.time, own: progress.own(of: keyspace))
             guard found == expected else {
@@ -126,6 +126,23 @@ extension History {
                 progress.savepoints.append((transaction.savepoint(), progress.own.count))
             }
             if random.chance(5) { throw Cancelled() }
+        }
+    }
+
+    /// Reads one key, by one way to do that after the other.
+    private func read(
+        _ key: [UInt8], _ keyspace: ModelKeyspace, by way: Int, _ transaction: Transaction
+    ) throws -> [UInt8]? {
+        switch way % 3 {
+        case 0: return try transaction.get(key, in: keyspace.handle)
+        case 1: return try transaction.withValue(for: key, in: keyspace.handle) { $0.copied() }
+        default:
+            var found: [UInt8]?
+            try transaction.withValues(for: [key], in: keyspace.handle) { _, value in
+                found = value?.copied()
+                return .next
+            }
+            return found
         }
     }
 

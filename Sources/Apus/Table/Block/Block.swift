@@ -58,14 +58,17 @@ struct Block {
     }
 
     @inline(__always)
-    func entry(node: Int) -> Entry {
+    func entry(node: Int) -> Entry { entry(at: start(node: node)) }
+
+    @inline(__always)
+    private func start(node: Int) -> UnsafeRawPointer {
         let offsets = heads + entryCount &* 8
         if hasWideOffsets {
             let offset = UInt32(littleEndian: offsets.loadUnaligned(fromByteOffset: (node &- 1) &* 4, as: UInt32.self))
-            return entry(at: offsets + (entryCount &* 4 &+ Int(offset)))
+            return offsets + (entryCount &* 4 &+ Int(offset))
         }
         let offset = UInt16(littleEndian: offsets.load(fromByteOffset: (node &- 1) &* 2, as: UInt16.self))
-        return entry(at: offsets + (entryCount &* 2 &+ Int(offset)))
+        return offsets + (entryCount &* 2 &+ Int(offset))
     }
 
     @inline(__always)
@@ -164,6 +167,14 @@ struct Block {
             return FoundEntry(trailer: entry.trailer, payload: entry.payload)
         }
         return findInRun(key, seek, head, after: node)
+    }
+
+    /// Where the entry lies that `find` looks at first; nil if it finds nothing. Reads the columns, and no entry.
+    @inline(__always)
+    func firstCandidate(for key: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
+        guard key.count >= prefixCount else { return nil }
+        let node = firstNode(headAtLeast: keyHead(key, from: prefixCount))
+        return node == 0 ? nil : start(node: node)
     }
 
     /// The first entry with the key's head was not it: an older version, or another key with the same head, may be.

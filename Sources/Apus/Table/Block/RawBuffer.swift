@@ -11,7 +11,7 @@ struct RawBuffer: ~Copyable {
 
     init(capacity: Int) {
         self.capacity = max(capacity, 64)
-        base = .allocate(byteCount: self.capacity, alignment: 64)
+        base = .allocate(byteCount: self.capacity, alignment: 16)
     }
 
     deinit { base.deallocate() }
@@ -28,7 +28,7 @@ struct RawBuffer: ~Copyable {
     @inline(never)
     private mutating func grow(to needed: Int) {
         let larger = max(capacity * 2, needed)
-        let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 64)
+        let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
         moved.copyMemory(from: base, byteCount: count)
         base.deallocate()
         base = moved
@@ -74,7 +74,7 @@ struct RawBuffer: ~Copyable {
         if newCount == 0 && capacity > 8 << 20 {
             base.deallocate()
             capacity = 64 << 10
-            base = .allocate(byteCount: capacity, alignment: 64)
+            base = .allocate(byteCount: capacity, alignment: 16)
         }
     }
 }

@@ -9,53 +9,124 @@ extension DocumentCollection {
     func delete(
         _ key: [UInt8], expecting version: UInt64? = nil, in transaction: StoreTransaction
     ) throws -> Bool {
-        let documentKey = Self.documentPrefix + key
-        guard let record = try transaction.get(documentKey, in: keyspace) else {
-            if version != nil { throw notFound(key) }
-            return false
-        }
         if let version {
-            let found = try header(of: record, key).version
+            let found = try self.version(of: key, in: transaction)
+            guard let found else { throw notFound(key) }
             guard found == version else {
                 throw error(
                     .versionConflict, "the document has version \(found), not \(version)", key: Self.shown(key))
             }
         }
-        if try referrers().isEmpty {
-            try remove(key, record, in: transaction)
-            return true
-        }
+        if try referrers().isEmpty { return try !remove([key], in: transaction).isEmpty }
         let savepoint = transaction.savepoint()
         do {
-            var work: [(collection: DocumentCollection, key: [UInt8])] = [(self, key)]
-            // Asked at the end, so that what the deletion takes along is no obstacle, in whatever order it goes.
-            var restrictions: [Restriction] = []
-            while let next = work.popLast() {
-                guard let record = try transaction.get(Self.documentPrefix + next.key, in: next.collection.keyspace)
-                else { continue }
-                // The document goes first, so that a cycle of references ends.
-                try next.collection.remove(next.key, record, in: transaction)
-                for (collection, reference) in try next.collection.referrers() {
-                    if reference.action == .restrict {
-                        restrictions.append(
-                            Restriction(
-                                target: next.collection, key: next.key, source: collection, reference: reference))
-                        continue
-                    }
-                    let keys = try collection.referrers(to: next.key, by: reference, in: transaction)
-                    if reference.action == .cascade {
-                        work += keys.map { (collection, $0) }
-                    } else {
-                        for key in keys { try collection.setNull(reference.path, key, in: transaction) }
-                    }
-                }
-            }
-            for restriction in restrictions { try restriction.check(in: transaction) }
+            return try cascade(from: key, in: transaction)
         } catch {
             try transaction.rollBack(to: savepoint)
             throw error
         }
-        return true
+    }
+
+    private func version(of key: [UInt8], in transaction: StoreTransaction) throws -> UInt64? {
+        var version: UInt64?
+        _ = try transaction.lookUp(Self.documentPrefix + key, in: keyspace) { record in
+            do throws(RecordDamage) {
+                version = try RecordView(record).header.version
+            } catch {
+                throw key.withUnsafeBytes { damage(error, key: $0) }
+            }
+        }
+        return version
+    }
+
+    /// Documents of one collection that are to be deleted.
+    private struct Work {
+        var collection: DocumentCollection
+        var keys: ArraySlice<[UInt8]>
+    }
+
+    /// So many documents are looked up at a time: their lookups overlap.
+    private static let groupLimit = 256
+
+    /// - Returns: false if there is no such document.
+    private func cascade(from key: [UInt8], in transaction: StoreTransaction) throws -> Bool {
+        var isThere = false
+        var work = [Work(collection: self, keys: [key])]
+        // Asked at the end, so that what the deletion takes along is no obstacle, in whatever order it goes.
+        var restrictions: [Restriction] = []
+        while !work.isEmpty {
+            let collection = work[work.count - 1].collection
+            let group = work[work.count - 1].keys.prefix(Self.groupLimit)
+            work[work.count - 1].keys.removeFirst(group.count)
+            if work[work.count - 1].keys.isEmpty { work.removeLast() }
+            // The documents go first, so that a cycle of references ends.
+            let removed = try collection.remove(group, in: transaction)
+            if !removed.isEmpty { isThere = true }
+            for (source, reference) in try collection.referrers() {
+                for key in removed {
+                    if reference.action == .restrict {
+                        restrictions.append(
+                            Restriction(target: collection, key: key, source: source, reference: reference))
+                        continue
+                    }
+                    let keys = try source.referrers(to: key, by: reference, in: transaction)
+                    if reference.action != .cascade {
+                        for key in keys { try source.setNull(reference.path, key, in: transaction) }
+                    } else if !keys.isEmpty {
+                        work.append(Work(collection: source, keys: keys[...]))
+                    }
+                }
+            }
+        }
+        for restriction in restrictions { try restriction.check(in: transaction) }
+        return isThere
+    }
+
+    /// Removes documents and their entries: all of them are read before the first is deleted, so that the transaction
+    /// need not look among what it has just written.
+    /// - Returns: the keys of those that were there.
+    private func remove(_ keys: ArraySlice<[UInt8]>, in transaction: StoreTransaction) throws -> [[UInt8]] {
+        var removed: [[UInt8]] = []
+        removed.reserveCapacity(keys.count)
+        var documentKeys = DocumentGroupKeys()
+        for key in keys { key.withUnsafeBytes { documentKeys.append($0) } }
+        try withScratch { scratch in
+            scratch.indexes = indexes
+            scratch.old.removeAll()
+            try documentKeys.withKeys { documentKeys in
+                _ = try transaction.lookUp(documentKeys, in: keyspace) { number, record in
+                    guard let record else { return .next }
+                    try collectEntries(of: record, documentKeys[number], into: scratch, in: transaction)
+                    removed.append(keys[keys.startIndex + number])
+                    return .next
+                }
+            }
+            // Index by index: what lies side by side is written one after the other.
+            for position in scratch.indexes.indices {
+                scratch.old.visit { entry, key in
+                    if entry.index == position { transaction.delete(key, in: keyspace) }
+                }
+            }
+        }
+        for key in removed {
+            key.withUnsafeBytes { key in
+                Self.withDocumentKey(key) { transaction.delete($0, in: keyspace) }
+            }
+        }
+        return removed
+    }
+
+    /// Adds the entries of a document that is to go.
+    private func collectEntries(
+        of record: UnsafeRawBufferPointer, _ documentKey: UnsafeRawBufferPointer, into scratch: WriteScratch,
+        in transaction: StoreTransaction
+    ) throws {
+        let key = UnsafeRawBufferPointer(rebasing: documentKey[Self.documentPrefix.count...])
+        do {
+            try collectExisting(of: try RecordView(record), key: key, into: scratch, in: transaction)
+        } catch let damage as RecordDamage {
+            throw self.damage(damage, key: key)
+        }
     }
 
     /// A document that is gone only if nobody refers to it.
@@ -72,27 +143,6 @@ extension DocumentCollection {
                 of: .restriction, "the document \(DocumentCollection.shown(first)) of \(source.name) refers to it",
                 field: reference.path.description, key: DocumentCollection.shown(key))
         }
-    }
-
-    private func header(of record: [UInt8], _ key: [UInt8]) throws -> RecordHeader {
-        do throws(RecordDamage) {
-            return try Self.header(record)
-        } catch {
-            throw key.withUnsafeBytes { damage(error, key: $0) }
-        }
-    }
-
-    private func remove(_ key: [UInt8], _ record: [UInt8], in transaction: StoreTransaction) throws {
-        try key.withUnsafeBytes { key in
-            do {
-                try record.withUnsafeBytes { record in
-                    try deleteEntries(of: try RecordView(record), key: key, in: transaction)
-                }
-            } catch let damage as RecordDamage {
-                throw self.damage(damage, key: key)
-            }
-        }
-        transaction.delete(Self.documentPrefix + key, in: keyspace)
     }
 
     /// A document of which only one field changes, and that to null.

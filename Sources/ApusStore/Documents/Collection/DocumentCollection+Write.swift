@@ -32,9 +32,11 @@ struct DocumentWrite: Sendable {
 
 extension DocumentCollection {
     /// Writes a document.
+    /// - Parameter old: the record that the transaction shows under the document's key, if the caller has just read it.
     /// - Returns: the identifier that it was given, if it had none of its own.
     func write(
-        _ document: some Encodable, _ write: DocumentWrite, in transaction: StoreTransaction
+        _ document: some Encodable, _ write: DocumentWrite, replacing old: [UInt8]? = nil,
+        in transaction: StoreTransaction
     ) throws -> DocumentID? {
         try withScratch { scratch in
             do {
@@ -42,48 +44,68 @@ extension DocumentCollection {
             } catch let EncodingError.invalidValue(_, context) {
                 throw error(.invalidArgument, context.debugDescription)
             }
-            return try self.write(scratch, write, in: transaction)
+            return try self.write(scratch, write, replacing: old, in: transaction)
         }
     }
 
     private func write(
-        _ scratch: WriteScratch, _ write: DocumentWrite, in transaction: StoreTransaction
+        _ scratch: WriteScratch, _ write: DocumentWrite, replacing known: [UInt8]?, in transaction: StoreTransaction
     ) throws -> DocumentID? {
         try checkMigrated(for: write)
         let assigned = try assignKey(scratch.encoder)
-        var view = RecordView(fields: scratch.encoder.fields)
+        let view = RecordView(fields: scratch.encoder.fields)
         guard let rawKey = try view.value(at: keyPath), !rawKey.isNull else {
             throw error(.invalidArgument, "the document has no key", field: schema.key.description)
         }
         let documentKey = try documentKey(rawKey)
-        let old = assigned != nil ? nil : try transaction.get(documentKey, in: keyspace)
         try documentKey.withUnsafeBytes { documentKey in
-            let key = UnsafeRawBufferPointer(rebasing: documentKey[Self.documentPrefix.count...])
-            do {
-                let oldHeader = try old.map { try Self.header($0) }
-                try check(write, oldHeader, key)
-                let schemaVersion = write.keepsSchemaVersion ? oldHeader?.schemaVersion : nil
-                view.header = RecordHeader(
-                    version: (oldHeader?.version ?? 0) &+ 1, schemaVersion: schemaVersion ?? schema.version,
-                    expiry: try expiry(of: view, write, oldHeader, transaction))
-                try checkRules(view, key)
-                try checkReferences(view, old: old, key, in: transaction)
-                if let oldHeader { try checkShortened(oldHeader, view.header, key, in: transaction) }
-                try collectEntries(of: view, old: old, key, into: scratch, in: transaction)
-                let expiry: Expiry = view.header.expiry == 0 ? .never : .at(milliseconds: view.header.expiry)
-                let record = scratch.encoder.record(view.header)
-                let isSameExpiry = oldHeader?.expiry == view.header.expiry
-                writeEntries(scratch, record, key, expiry, isSameExpiry: isSameExpiry, in: transaction)
-                transaction.put(documentKey, record, in: keyspace, expiry: expiry)
-            } catch let damage as RecordDamage {
-                throw self.damage(damage, key: key)
-            } catch var violation as StoreError where violation.collection == nil {
-                violation.collection = name.description
-                violation.key = violation.key ?? Self.shown(key)
-                throw violation
+            let isWritten = try known?.withUnsafeBytes { old in
+                guard try RecordView(old).value(at: keyPath)?.isSame(as: rawKey) == true else { return false }
+                try self.write(scratch, view, write, old, documentKey, in: transaction)
+                return true
             }
+            if isWritten == true { return }
+            let isThere =
+                try assigned == nil
+                && transaction.lookUp(documentKey, in: keyspace) { old in
+                    try self.write(scratch, view, write, old, documentKey, in: transaction)
+                }
+            if !isThere { try self.write(scratch, view, write, nil, documentKey, in: transaction) }
         }
         return assigned
+    }
+
+    /// - Parameter old: the record that is there now.
+    private func write(
+        _ scratch: WriteScratch, _ fields: RecordView, _ write: DocumentWrite, _ old: UnsafeRawBufferPointer?,
+        _ documentKey: UnsafeRawBufferPointer, in transaction: StoreTransaction
+    ) throws {
+        let key = UnsafeRawBufferPointer(rebasing: documentKey[Self.documentPrefix.count...])
+        do {
+            let old = try old.map { try RecordView($0) }
+            let oldHeader = old?.header
+            try check(write, oldHeader, key)
+            let schemaVersion = write.keepsSchemaVersion ? oldHeader?.schemaVersion : nil
+            var view = fields
+            view.header = RecordHeader(
+                version: (oldHeader?.version ?? 0) &+ 1, schemaVersion: schemaVersion ?? schema.version,
+                expiry: try expiry(of: view, write, oldHeader, transaction))
+            try checkRules(view, key)
+            try checkReferences(view, old: old, key, in: transaction)
+            if let oldHeader { try checkShortened(oldHeader, view.header, key, in: transaction) }
+            try collectEntries(of: view, old: old, key, into: scratch, in: transaction)
+            let expiry: Expiry = view.header.expiry == 0 ? .never : .at(milliseconds: view.header.expiry)
+            let record = scratch.encoder.record(view.header)
+            writeEntries(
+                scratch, record, key, expiry, isSameExpiry: oldHeader?.expiry == view.header.expiry, in: transaction)
+            transaction.put(documentKey, record, in: keyspace, expiry: expiry)
+        } catch let damage as RecordDamage {
+            throw self.damage(damage, key: key)
+        } catch var violation as StoreError where violation.collection == nil {
+            violation.collection = name.description
+            violation.key = violation.key ?? Self.shown(key)
+            throw violation
+        }
     }
 
     /// While documents are of older versions, only those who have the migrations may write: a document that is written
@@ -108,10 +130,6 @@ extension DocumentCollection {
     }
 
     func newID() -> DocumentID { DocumentID(environment: store.database.environment) }
-
-    static func header(_ record: [UInt8]) throws(RecordDamage) -> RecordHeader {
-        try record.withBytes { (bytes) throws(RecordDamage) in try RecordView(bytes).header }
-    }
 
     private func check(_ write: DocumentWrite, _ old: RecordHeader?, _ key: UnsafeRawBufferPointer) throws(StoreError) {
         switch (write.mode, old) {
@@ -176,16 +194,14 @@ extension DocumentCollection {
     }
 
     func checkReferences(
-        _ view: RecordView, old: [UInt8]?, _ key: UnsafeRawBufferPointer, in reader: any StoreReader
+        _ view: RecordView, old: RecordView?, _ key: UnsafeRawBufferPointer, in reader: any StoreReader
     ) throws {
         for reference in references {
             let value = try view.scalar(at: reference.path)
             if case .null = value { continue }
-            let isUnchanged = try old?.withUnsafeBytes { bytes in
-                let old = try RecordView(bytes)
-                return try old.header.expiry == view.header.expiry && old.scalar(at: reference.path).isEqual(value)
+            if let old, old.header.expiry == view.header.expiry, try old.scalar(at: reference.path).isEqual(value) {
+                continue
             }
-            if isUnchanged == true { continue }
             guard let target = try reference.targetKey(value) else { continue }
             // A document may refer to itself.
             let isItself =
@@ -213,21 +229,20 @@ extension DocumentCollection {
 
     /// Finds the entries that the document has, and those that the one had that it replaces, and asks the unique indexes.
     private func collectEntries(
-        of view: RecordView, old: [UInt8]?, _ key: UnsafeRawBufferPointer, into scratch: WriteScratch,
+        of view: RecordView, old: RecordView?, _ key: UnsafeRawBufferPointer, into scratch: WriteScratch,
         in transaction: StoreTransaction
     ) throws {
         let indexes = indexes
         scratch.indexes = indexes
         scratch.new.removeAll()
         scratch.old.removeAll()
+        let isSameExpiry = old?.header.expiry == view.header.expiry
         for (position, index) in indexes.enumerated() {
-            try index.collect(into: &scratch.new, of: view, key: key, position: position)
-        }
-        try old?.withUnsafeBytes { bytes in
-            let view = try RecordView(bytes)
-            for (position, index) in indexes.enumerated() {
-                try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
+            if let old {
+                if isSameExpiry, try index.isPlainlyUnchanged(from: old, to: view, key: key) { continue }
+                try index.collectExisting(into: &scratch.old, of: old, key: key, position: position)
             }
+            try index.collect(into: &scratch.new, of: view, key: key, position: position)
         }
         try scratch.new.visit { entry, entryKey in
             guard entry.isUnique else { return }
@@ -241,11 +256,11 @@ extension DocumentCollection {
     /// As long as a unique index is not complete, several documents may have the values of one of its entries, and the
     /// entry belongs to one of them: the others must not take it away.
     private func dropForeign(
-        _ entries: inout IndexEntries, _ indexes: [DocumentIndex], _ key: UnsafeRawBufferPointer,
+        _ entries: inout IndexEntries, from first: Int = 0, _ indexes: [DocumentIndex], _ key: UnsafeRawBufferPointer,
         in transaction: StoreTransaction
     ) throws {
         guard indexes.contains(where: { $0.definition.isUnique && !$0.isReady }) else { return }
-        try entries.filter { entry, entryKey in
+        try entries.filter(from: first) { entry, entryKey in
             guard entry.isUnique, !indexes[entry.index].isReady else { return true }
             return try owner(of: entryKey, besides: key, in: transaction) == nil
         }
@@ -293,24 +308,23 @@ extension DocumentCollection {
     private func owner(
         of entry: UnsafeRawBufferPointer, besides key: UnsafeRawBufferPointer, in transaction: StoreTransaction
     ) throws -> [UInt8]? {
-        guard let value = try transaction.get(entry, in: keyspace) else { return nil }
-        return try value.withUnsafeBytes { value in
+        var other: [UInt8]?
+        _ = try transaction.lookUp(entry, in: keyspace) { value in
             let owner = try DocumentIndex.parse(entry, value).key
-            return owner.elementsEqual(key) ? nil : [UInt8](owner)
+            if !owner.elementsEqual(key) { other = [UInt8](owner) }
         }
+        return other
     }
 
-    /// Deletes every entry of a document.
-    func deleteEntries(of view: RecordView, key: UnsafeRawBufferPointer, in transaction: StoreTransaction) throws {
-        try withScratch { scratch in
-            let indexes = indexes
-            scratch.old.removeAll()
-            for (position, index) in indexes.enumerated() {
-                try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
-            }
-            try dropForeign(&scratch.old, indexes, key, in: transaction)
-            scratch.old.visit { _, entryKey in transaction.delete(entryKey, in: keyspace) }
+    /// Adds the entries of a document that is stored, as far as they are its own.
+    func collectExisting(
+        of view: RecordView, key: UnsafeRawBufferPointer, into scratch: WriteScratch, in transaction: StoreTransaction
+    ) throws {
+        let first = scratch.old.list.count
+        for (position, index) in scratch.indexes.enumerated() {
+            try index.collectExisting(into: &scratch.old, of: view, key: key, position: position)
         }
+        try dropForeign(&scratch.old, from: first, scratch.indexes, key, in: transaction)
     }
 }
 

@@ -242,12 +242,12 @@ final class DocumentCollection: StoreCollection, Sendable {
 final class WriteScratch {
     let encoder: RecordEncoder
     /// The entries of the document that is written, and of the one that it replaces.
-    var new = IndexEntries()
-    var old = IndexEntries()
+    @exclusivity(unchecked) var new = IndexEntries()
+    @exclusivity(unchecked) var old = IndexEntries()
     /// The indexes that the entries are of.
-    var indexes: [DocumentIndex] = []
+    @exclusivity(unchecked) var indexes: [DocumentIndex] = []
     /// The value of one entry.
-    var value: [UInt8] = []
+    @exclusivity(unchecked) var value: [UInt8] = []
 
     init(names: FieldNames) { encoder = RecordEncoder(names: names) }
 }

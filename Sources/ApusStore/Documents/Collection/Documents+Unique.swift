@@ -55,7 +55,8 @@ extension DocumentCollection {
             throw error(.invalidQuery, "there is no unique index of this field alone", field: field.description)
         }
         let component = index.definition.components[0]
-        var writer = KeyWriter(index.prefix)
+        var writer = KeyWriter(reservingCapacity: 96)
+        writer.append(encoded: index.prefix)
         let converted = value.converted(to: component.kind) ?? value
         guard !converted.isNull,
             converted.withScalar({ writer.append($0, component.kind, descending: component.isDescending) })

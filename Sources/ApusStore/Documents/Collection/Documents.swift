@@ -120,12 +120,19 @@ public struct Documents<Root: Document>: Sendable {
     public func update(
         _ id: Root.ID, in transaction: StoreTransaction, _ change: (inout Root) throws -> Void
     ) throws -> Root? {
-        guard var document = try get(id, in: transaction) else { return nil }
+        var found: (document: Root, record: [UInt8])?
+        try collection.read(id.documentKeyValue, in: transaction) { found = (try decode($0), [UInt8]($0.record)) }
+        guard let found else { return nil }
+        var document = found.document
+        let changeCount = transaction.transaction.changeCount
         try change(&document)
         guard document.id == id else {
             throw collection.error(.invalidArgument, "the key of a document cannot be changed", key: "\(id)")
         }
-        _ = try collection.write(document, DocumentWrite(mode: .update, keepsExpiry: true), in: transaction)
+        // `change` may itself have written through the transaction.
+        let isLatest = transaction.transaction.changeCount == changeCount
+        let write = DocumentWrite(mode: .update, keepsExpiry: true)
+        _ = try collection.write(document, write, replacing: isLatest ? found.record : nil, in: transaction)
         return document
     }
 

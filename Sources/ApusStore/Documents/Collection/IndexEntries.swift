@@ -2,6 +2,7 @@
 // is found while nothing has changed yet. All of them lie in one buffer that is used again for the next document.
 
 import Apus
+import ApusIO
 
 struct IndexEntries {
     /// One entry: where its key lies in the buffer.
@@ -32,17 +33,27 @@ struct IndexEntries {
         }
     }
 
-    /// Forgets the entries for which `body` is false.
-    mutating func filter(_ body: (_ entry: Entry, _ key: UnsafeRawBufferPointer) throws -> Bool) rethrows {
-        var kept: [Entry] = []
-        try visit { entry, key in if try body(entry, key) { kept.append(entry) } }
+    /// Forgets the entries, from the entry number `first` on, for which `body` is false.
+    mutating func filter(
+        from first: Int = 0, _ body: (_ entry: Entry, _ key: UnsafeRawBufferPointer) throws -> Bool
+    ) rethrows {
+        var kept = Array(list[..<first])
+        try keys.bytes.withUnsafeBytes { bytes in
+            for entry in list[first...]
+            where try body(entry, UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.end])) {
+                kept.append(entry)
+            }
+        }
         list = kept
     }
 
     /// Whether the same index has an entry with that key.
     func contains(_ key: UnsafeRawBufferPointer, of index: Int) -> Bool {
         keys.bytes.withUnsafeBytes { bytes in
-            list.contains { $0.index == index && bytes[$0.start..<$0.end].elementsEqual(key) }
+            list.contains { entry in
+                entry.index == index
+                    && equalBytes(UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.end]), key)
+            }
         }
     }
 }
@@ -75,6 +86,28 @@ extension DocumentIndex {
                 entries.keys.truncate(to: added.start)
             }
         }
+    }
+
+    /// Whether a document has the same entries in this index as the one that it replaces, so plainly that they need not be
+    /// made: the index is complete, has an entry for every document, and all of its fields are written alike, as values that
+    /// it can hold.
+    func isPlainlyUnchanged(
+        from old: RecordView, to new: RecordView, key: UnsafeRawBufferPointer
+    ) throws(RecordDamage) -> Bool {
+        guard isReady, !isPartial, eachIndex == nil, !definition.isCovering else { return false }
+        // The longest that the entry's key may be: every byte of a value may take two.
+        var longest = key.count &+ 16
+        for (position, path) in paths.enumerated() {
+            let component = definition.components[position]
+            switch (try old.value(at: path), try new.value(at: path)) {
+            case (nil, nil): continue
+            case (let old?, let new?):
+                guard old.isSame(as: new), component.kind.plainlyHolds(new) else { return false }
+                longest &+= 2 &* new.content.count &+ 16
+            default: return false
+            }
+        }
+        return longest <= Self.longestKey
     }
 
     /// The same for a document that is stored. What the index cannot hold (it was declared after the document was
@@ -147,5 +180,19 @@ extension DocumentIndex {
             value.appendVarint(UInt64(entry.keyOffset))
         }
         if definition.isCovering { value.append(contentsOf: record) }
+    }
+}
+
+extension FieldKind {
+    /// Whether a field of this kind holds the value, without a look at the value itself.
+    fileprivate func plainlyHolds(_ value: RawValue) -> Bool {
+        switch value.tag {
+        case RecordTag.null: true
+        case RecordTag.true, RecordTag.false: self == .bool || self == .any
+        case RecordTag.id: self == .id || self == .any
+        case RecordTag.date: self == .date || self == .any
+        case RecordTag.array, RecordTag.object: false
+        default: value.isString ? self == .string || self == .any : value.int64 != nil && self == .integer
+        }
     }
 }

@@ -64,9 +64,12 @@ private struct MigrationTrial {
                 try collection.withScratch { scratch in
                     try scratch.encoder.encode(document)
                     var view = RecordView(fields: scratch.encoder.fields)
-                    view.header = try DocumentCollection.header(entry.value)
-                    try collection.checkRules(view, key)
-                    try collection.checkReferences(view, old: entry.value, key, in: snapshot)
+                    try entry.value.withUnsafeBytes { old in
+                        let old = try RecordView(old)
+                        view.header = old.header
+                        try collection.checkRules(view, key)
+                        try collection.checkReferences(view, old: old, key, in: snapshot)
+                    }
                     try checkUnique(view, key)
                     try decode(view, collection.names.current)
                 }

@@ -47,11 +47,25 @@ struct QueryPlanner {
     func plan(_ indexes: [DocumentIndex]) -> QueryPlan {
         let key = IndexDefinition(components: [IndexComponent(path: schema.key, kind: schema.keyKind)])
         var best = candidate(key, .documents, prefix: DocumentCollection.documentPrefix)!
-        for index in indexes where index.isReady {
+        for index in indexes where index.isReady && mayServe(index.definition) {
             guard let other = candidate(index.definition, .index(index), prefix: index.prefix) else { continue }
             if other.score > best.score { best = other }
         }
         return best.plan
+    }
+
+    /// False for an index that answers nothing, and whose order is not wanted: what most indexes are to most queries.
+    private func mayServe(_ index: IndexDefinition) -> Bool {
+        if index.isCovering || index.condition != .always || specification.output == .count { return true }
+        let first = index.components[0].path
+        return specification.order.contains { $0.path == first }
+            || conjuncts.contains { conjunct in
+                switch conjunct {
+                case .compare(let path, _, _), .among(let path, _), .contains(let path, _), .text(let path, _, _):
+                    path == first
+                default: false
+                }
+            }
     }
 
     private struct Candidate {
@@ -63,8 +77,12 @@ struct QueryPlanner {
 
     private func candidate(_ index: IndexDefinition, _ access: QueryPlan.Access, prefix: [UInt8]) -> Candidate? {
         let demanded = index.condition.conjuncts
-        guard demanded.allSatisfy({ conjuncts.contains($0) }) else { return nil }
-        var answered = Set(demanded)
+        // By the places of the conjuncts.
+        var isAnswered = conjuncts.map { _ in false }
+        for condition in demanded {
+            guard conjuncts.contains(condition) else { return nil }
+            mark(condition, in: &isAnswered)
+        }
         var prefixes = [prefix]
         var position = 0
         var isEachBound = !index.components.contains(where: \.isEach)
@@ -74,7 +92,7 @@ struct QueryPlanner {
                 let extended = extend(prefixes, by: values, component)
             else { break }
             prefixes = extended
-            answered.insert(conjunct)
+            mark(conjunct, in: &isAnswered)
             if component.isEach { isEachBound = true }
             position += 1
         }
@@ -84,7 +102,7 @@ struct QueryPlanner {
         if position < index.components.count, let bounds = bounds(index.components[position]) {
             let component = index.components[position]
             ranges = prefixes.map { bounds.range(after: $0, isDescending: component.isDescending) }
-            answered.formUnion(bounds.answered)
+            for conjunct in bounds.answered { mark(conjunct, in: &isAnswered) }
             hasRange = true
         }
         guard isEachBound else { return nil }
@@ -98,23 +116,27 @@ struct QueryPlanner {
         score += 11 * demanded.count
         if score == 0, case .index = access {
             // Entries are shorter than documents.
-            guard specification.output == .count, conjuncts.allSatisfy({ answered.contains($0) }) else { return nil }
+            guard specification.output == .count, isAnswered.allSatisfy({ $0 }) else { return nil }
             score = 1
         }
         if case .documents = access, equalCount == 1 { score += 101 }
-        let residual = conjuncts.filter { !answered.contains($0) }
+        let residual = conjuncts.indices.filter { !isAnswered[$0] }.map { conjuncts[$0] }
         let plan = QueryPlan(
             access: access, ranges: ranges, isReversed: order ?? false,
             residual: residual.isEmpty ? .always : residual.count == 1 ? residual[0] : .and(residual),
             isSorted: isUnsorted || order != nil,
-            answered: conjuncts.filter { answered.contains($0) })
+            answered: conjuncts.indices.filter { isAnswered[$0] }.map { conjuncts[$0] })
         return Candidate(plan: plan, score: score)
+    }
+
+    private func mark(_ conjunct: Expression, in isAnswered: inout [Bool]) {
+        for position in conjuncts.indices where conjuncts[position] == conjunct { isAnswered[position] = true }
     }
 
     /// Whether the walk has the order wanted: false forward, true backward; nil if it has not.
     private func order(_ index: IndexDefinition, after equalCount: Int, isSingle: Bool) -> Bool? {
-        let bound = Set(index.components.prefix(equalCount).map(\.path))
-        let wanted = specification.order.filter { !bound.contains($0.path) || !isSingle }
+        let bound = index.components.prefix(equalCount)
+        let wanted = specification.order.filter { key in !isSingle || !bound.contains { $0.path == key.path } }
         if wanted.isEmpty { return specification.order.isEmpty ? nil : false }
         let available = index.components.dropFirst(equalCount)
         guard isSingle, wanted.count <= available.count else { return nil }
@@ -145,6 +167,7 @@ struct QueryPlanner {
     /// nil if a value is one that the index cannot hold, so that only the documents can tell.
     private func extend(_ prefixes: [[UInt8]], by values: [JSONValue], _ component: IndexComponent) -> [[UInt8]]? {
         var extended: Set<[UInt8]> = []
+        extended.reserveCapacity(prefixes.count * values.count)
         for prefix in prefixes {
             for value in values {
                 if case .double(let number) = value, number.isNaN { return nil }

@@ -14,7 +14,7 @@ struct RecordDecoding: Decoder {
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        guard case .value(let position) = place else { throw notAnObject("an array") }
+        guard let position = place.position else { throw notAnObject("an array") }
         return try RecordElementsReader(state: state, at: position)
     }
 
@@ -23,10 +23,8 @@ struct RecordDecoding: Decoder {
     }
 
     private func fields() throws -> Range<Int> {
-        switch place {
-        case .fields(let range): range
-        case .value(let position): try state.content(at: position, tag: RecordTag.object, "an object")
-        }
+        if let fields = place.fields { return fields }
+        return try state.content(at: place.position!, tag: RecordTag.object, "an object")
     }
 
     fileprivate func notAnObject(_ wanted: String) -> DecodingError {
@@ -300,12 +298,12 @@ struct RecordSingleValueReader: SingleValueDecodingContainer {
     var codingPath: [any CodingKey] { [] }
 
     private func value() throws -> RawValue {
-        guard case .value(let position) = decoding.place else { throw decoding.notAnObject("a single value") }
+        guard let position = decoding.place.position else { throw decoding.notAnObject("a single value") }
         return try decoding.state.value(at: position)
     }
 
     func decodeNil() -> Bool {
-        guard case .value(let position) = decoding.place else { return false }
+        guard let position = decoding.place.position else { return false }
         return (try? decoding.state.cursor(at: position).isNull) ?? false
     }
 
@@ -325,7 +323,7 @@ struct RecordSingleValueReader: SingleValueDecodingContainer {
     func decode(_ type: UInt64.Type) throws -> UInt64 { try value().integer(UInt64.self) }
 
     func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
-        guard case .value(let position) = decoding.place else { return try Value(from: decoding) }
+        guard let position = decoding.place.position else { return try Value(from: decoding) }
         return try decoding.state.decode(type, at: position)
     }
 }

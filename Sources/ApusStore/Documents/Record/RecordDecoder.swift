@@ -7,11 +7,11 @@ import Apus
 /// The state that all containers of one decoding share. The bytes are valid only until `decode` returns: then the state
 /// forgets them, and a container that somebody kept finds nothing any more.
 final class RecordDecoder {
-    private(set) var bytes: UnsafeRawBufferPointer
+    @exclusivity(unchecked) private(set) var bytes: UnsafeRawBufferPointer
     private let names: [String]
     /// Where the field begins that will probably be asked for next.
-    private var hint = 0
-    private var nesting = 0
+    @exclusivity(unchecked) private var hint = 0
+    @exclusivity(unchecked) private var nesting = 0
     /// Types inside single values (an enumeration, an optional) are decoded inside each other too.
     private static let nestingLimit = 4 * RecordFormat.nestingLimit
 
@@ -31,10 +31,20 @@ final class RecordDecoder {
         return try Value(from: RecordDecoding(state: state, place: .fields(0..<record.fields.count)))
     }
 
-    /// The fields of an object, or the one value, that a decoder or container is about.
-    enum Place {
-        case fields(Range<Int>)
-        case value(Int)
+    /// The fields of an object, or the one value, that a decoder or container is about. Two words, so that a decoder is
+    /// three: an existential holds so many without asking for memory.
+    struct Place {
+        private let start: Int
+        /// -1 for a value, whose end is not known.
+        private let end: Int
+
+        static func fields(_ range: Range<Int>) -> Place { Place(start: range.lowerBound, end: range.upperBound) }
+        static func value(_ position: Int) -> Place { Place(start: position, end: -1) }
+
+        /// Where the value stands; nil for fields.
+        var position: Int? { end < 0 ? start : nil }
+        /// nil for a value.
+        var fields: Range<Int>? { end < 0 ? nil : start..<end }
     }
 
     func cursor(at position: Int, to end: Int? = nil) -> RecordCursor {

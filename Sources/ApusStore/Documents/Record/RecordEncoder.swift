@@ -21,25 +21,25 @@ final class RecordEncoder {
     }
 
     private let names: FieldNames
-    private var table: FieldNameTable
+    @exclusivity(unchecked) private var table: FieldNameTable
 
-    private var base: UnsafeMutableRawPointer
-    private(set) var capacity: Int
-    private(set) var count = 0
+    @exclusivity(unchecked) private var base: UnsafeMutableRawPointer
+    @exclusivity(unchecked) private(set) var capacity: Int
+    @exclusivity(unchecked) private(set) var count = 0
 
     private let frames: UnsafeMutablePointer<Frame>
-    private(set) var depth = 0
+    @exclusivity(unchecked) private(set) var depth = 0
     /// Where a value was promised that may never come (`superEncoder`).
-    private var promisedSlot = -1
+    @exclusivity(unchecked) private var promisedSlot = -1
     /// What a container could not throw.
-    private var failure: (any Error)?
+    @exclusivity(unchecked) private var failure: (any Error)?
 
     /// The names of the previous document in the order of its fields, and how far this one has got in it.
-    private var expected: [(name: String, id: UInt32)] = []
-    private var expectedIndex = 0
+    @exclusivity(unchecked) private var expected: [(name: String, id: UInt32)] = []
+    @exclusivity(unchecked) private var expectedIndex = 0
     private static let longestExpectation = 256
 
-    private var lastKeyType: (type: ObjectIdentifier, isDictionary: Bool)?
+    @exclusivity(unchecked) private var lastKeyType: (type: ObjectIdentifier, isDictionary: Bool)?
 
     init(names: FieldNames) {
         self.names = names
@@ -82,7 +82,7 @@ final class RecordEncoder {
         begin()
         let start = count
         frames[0] = Frame(start: start, isArray: false, isDictionary: false, isSealed: false)
-        if let object = document as? JSONValue {
+        if type(of: document) == JSONValue.self, let object = document as? JSONValue {
             guard case .object(let fields) = object else { throw notAnObject(object) }
             try write(fields: fields)
         } else {

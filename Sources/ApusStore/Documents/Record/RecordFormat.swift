@@ -9,6 +9,7 @@
 // Integers of 0 to 63 and strings of up to 63 bytes have their value, or length, in the tag.
 
 import Apus
+import ApusIO
 
 /// The numbers of the record format. In stored records: never renumber.
 enum RecordTag {
@@ -75,7 +76,8 @@ struct RecordHeader: Sendable, Equatable {
 /// A value, or what is left of the fields of an object, as it lies in a record. Valid as long as the bytes are.
 struct RecordView {
     var header: RecordHeader
-    /// The fields.
+    /// Header and fields; the fields alone as long as the header is not written.
+    let record: UnsafeRawBufferPointer
     let fields: UnsafeRawBufferPointer
 
     init(_ bytes: UnsafeRawBufferPointer) throws(RecordDamage) {
@@ -83,11 +85,13 @@ struct RecordView {
         guard try cursor.byte() == RecordFormat.version else { throw RecordDamage("the record has an unknown format") }
         header = RecordHeader(
             version: try cursor.varint(), schemaVersion: try cursor.varint(), expiry: try cursor.varint())
+        record = bytes
         fields = cursor.rest
     }
 
     /// Fields whose header is not written yet.
     init(fields: UnsafeRawBufferPointer) {
+        record = fields
         self.fields = fields
         header = RecordHeader(version: 0, schemaVersion: 0, expiry: 0)
     }
@@ -149,6 +153,8 @@ struct RawValue {
     var content: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: Int(count)) }
 
     var isNull: Bool { tag == RecordTag.null }
+    /// Whether both are written alike.
+    func isSame(as other: RawValue) -> Bool { tag == other.tag && equalBytes(content, other.content) }
     var isString: Bool { tag == RecordTag.string || tag >= RecordTag.shortString && tag < 0xC0 }
 }
 

@@ -20,7 +20,7 @@ public struct FieldPath: Sendable, Hashable, CustomStringConvertible, Expressibl
     ///
     /// - Throws: `StoreError` for key paths that go through anything but stored properties.
     public init(_ keyPath: AnyKeyPath) throws(StoreError) {
-        if let known = Self.known.withLock({ $0[keyPath] }) {
+        if let known = Self.known.withLock({ $0.path(of: keyPath) }) {
             self = known
             return
         }
@@ -37,12 +37,12 @@ public struct FieldPath: Sendable, Hashable, CustomStringConvertible, Expressibl
         guard areNames else { throw Self.unnamed(text) }
         self.names = names
         let path = self
-        Self.known.withLock { $0[keyPath] = path }
+        Self.known.withLock { $0.add(path, for: keyPath) }
     }
 
     /// From now on the key path has this name.
     static func register(_ path: FieldPath, for keyPath: AnyKeyPath) {
-        known.withLock { $0[keyPath] = path }
+        known.withLock { $0.add(path, for: keyPath) }
     }
 
     private static func unnamed(_ text: String) -> StoreError {
@@ -52,7 +52,28 @@ public struct FieldPath: Sendable, Hashable, CustomStringConvertible, Expressibl
     }
 
     /// The programs' own key paths, so there are few.
-    private static let known = Monitor([AnyKeyPath: FieldPath]())
+    private static let known = Monitor(KnownPaths())
+
+    private struct KnownPaths {
+        private var paths: [AnyKeyPath: FieldPath] = [:]
+        /// The same by the object that a key path is: one that is written in a program is nearly always the same object, and
+        /// to compare two by what they go through takes as long as reading a document.
+        private var pathsOfObjects: [ObjectIdentifier: (keyPath: AnyKeyPath, path: FieldPath)] = [:]
+        private static let objectLimit = 1024
+
+        mutating func path(of keyPath: AnyKeyPath) -> FieldPath? {
+            if let known = pathsOfObjects[ObjectIdentifier(keyPath)] { return known.path }
+            guard let path = paths[keyPath] else { return nil }
+            if pathsOfObjects.count == Self.objectLimit { pathsOfObjects.removeAll() }
+            pathsOfObjects[ObjectIdentifier(keyPath)] = (keyPath, path)
+            return path
+        }
+
+        mutating func add(_ path: FieldPath, for keyPath: AnyKeyPath) {
+            paths[keyPath] = path
+            pathsOfObjects.removeAll()
+        }
+    }
 }
 
 /// What the values of a field are, as far as it is known.
