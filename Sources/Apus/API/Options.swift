@@ -81,7 +81,7 @@ public struct KeyspaceOptions: Sendable {
     /// Bits per key of the Bloom filters; 0 for none. 10 bits give about 1 % false positives.
     public var filterBitsPerKey = 10
     /// Values of at least this many bytes go to blob files, which compaction does not rewrite; nil for never.
-    public var valueSeparationThreshold: Int? = 32 << 10
+    public var valueSeparationThreshold: Int? = 4 << 10
     /// Never logged: contents may vanish in a crash, and then vanish whole. For caches.
     public var isEphemeral = false
 
@@ -90,7 +90,7 @@ public struct KeyspaceOptions: Sendable {
     public init(
         compression: Compression = .lz4, timeToLive: Duration? = nil, mergeOperator: (any MergeOperator)? = nil,
         compaction: CompactionStyle = .leveled, filterBitsPerKey: Int = 10,
-        valueSeparationThreshold: Int? = 32 << 10, isEphemeral: Bool = false
+        valueSeparationThreshold: Int? = 4 << 10, isEphemeral: Bool = false
     ) {
         self.compression = compression
         self.timeToLive = timeToLive
