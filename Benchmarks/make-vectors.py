@@ -119,6 +119,8 @@ def transformed(numbers):
 
 made = vectors(matrix)
 os.makedirs(folder, exist_ok=True)
+for stale in glob.glob(f"{folder}/nearest-*.i32"):
+    os.remove(stale)
 made[:QUERIES].tofile(f"{folder}/query.f32")
 with open(f"{folder}/base.f32", "wb") as file:
     count = write([made[QUERIES:]], file, base_count)

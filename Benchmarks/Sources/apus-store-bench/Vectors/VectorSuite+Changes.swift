@@ -3,9 +3,30 @@
 
 import Apus
 import ApusStore
+import Foundation
 import Synchronization
 
 extension VectorSuite {
+    /// Where a store that took long to build is kept for further runs, if anywhere.
+    private var keptPath: String? { ProcessInfo.processInfo.environment["VECTOR_STORE"] }
+
+    /// Keeps a copy of the store, if there is none yet.
+    func keep() throws {
+        guard let keptPath, !FileManager.default.fileExists(atPath: keptPath) else { return }
+        vectors = nil
+        try store.close()
+        try FileManager.default.copyItem(atPath: path, toPath: keptPath)
+        try open(.float32)
+    }
+
+    /// Opens a copy of the store that is kept. False if there is none.
+    func openKept() throws -> Bool {
+        guard let keptPath, FileManager.default.fileExists(atPath: keptPath) else { return false }
+        try FileManager.default.copyItem(atPath: keptPath, toPath: copyPath())
+        try open(.float32)
+        return true
+    }
+
     /// Searches while another thread replaces one vector after the other, as fast as it can.
     func duringUpdates() throws {
         try besideWriter("approximate during updates") { [vectors = vectors!, data] in
@@ -30,7 +51,7 @@ extension VectorSuite {
                 let begin = processorSeconds(ofThread: false)
                 for _ in 0..<count { try self.replaceOne() }
                 let seconds = processorSeconds(ofThread: false) - begin
-                self.truth = self.data.nearest(among: self.turnover.held)
+                self.truth = self.data.nearest(among: self.turnover.held, steps: self.turnover.steps)
                 recalls.append(try self.search(self.vectors, .approximate(width: narrow)).figures["recall"] ?? 0)
                 return [
                     Sample(

@@ -67,6 +67,12 @@ final class VectorSuite {
 
     // MARK: Works
 
+    /// Where a copy of a store may be made.
+    func copyPath() throws -> String {
+        path = try bench.folder.subfolder("kept").path + "/store"
+        return path
+    }
+
     func open(_ element: VectorElement) throws {
         store = try Store.open(at: path, options: Options(memoryBudget: 512 << 20, durability: .relaxed))
         vectors = try store.vectors("v", dimension: VectorData.dimension, metric: .cosine, element: element)
@@ -88,11 +94,15 @@ final class VectorSuite {
     }
 
     private func build() throws {
+        if !bench.wants("build") { _ = try peers?.run("build") }
         let own = Contender("ApusStore", measure: { _ in [try self.fill("float32", .float32)] })
         try compare("build", own, peer: "hnswlib", target: 2, "build")
-        if vectors == nil { _ = try fill("float32", .float32) }
+        if vectors == nil {
+            if try openKept() { return }
+            _ = try fill("float32", .float32)
+        }
         try store.database.compact()
-        if !bench.wants("build") { _ = try peers?.run("build") }
+        try keep()
     }
 
     private func exact() throws {
