@@ -86,7 +86,7 @@ extension VectorCollection {
         VectorStatistics(
             indexedCount: graph.liveCount.load(ordering: .relaxed), memoryByteCount: graph.byteCount,
             bytesPerVector: graph.memory.bytesPerSlot,
-            isOverBudget: firstUnindexed.load(ordering: .relaxed) != .max, instructions: graph.kernels.name)
+            isOverBudget: !unindexed.isEmpty, instructions: graph.kernels.name)
     }
 
     func metadata(_ bytes: [UInt8], key: [UInt8]) throws(StoreError) -> VectorMetadata {

@@ -58,11 +58,10 @@ extension VectorCollection {
         if reader is Store { return try search(query, count: count, filter: filter, effort: effort) }
         var search = try VectorSearch(query, count: count, filter: filter, collection: self, reader: reader)
         if let sequence = VectorCollection.sequence(of: reader), sequence < indexedSince {
-            try search.scanDatabase(from: 0)
+            try search.scanDatabase(0...VectorKey.nodeLimit)
             return try search.results()
         }
-        let firstUnindexed = firstUnindexed.load(ordering: .sequentiallyConsistent)
-        if firstUnindexed != .max { try search.scanDatabase(from: firstUnindexed) }
+        for range in unindexed.ranges { try search.scanDatabase(range) }
         if case .approximate(let width) = effort, graph.liveCount.load(ordering: .relaxed) > options.smallCount {
             var width = max(width, count)
             // What the reader cannot see, and what the filter holds back, makes results fewer: look further then.

@@ -78,19 +78,28 @@ extension VectorCollection {
         let vector = shape.indexed(node: node, record)
         let links = graph.chooseLinks(for: vector)
         guard hasRoom, graph.insert(vector, links: links, state: NodeMemory.State.pending) else {
-            noteUnindexed(node)
+            unindexed.insert(node)
+            transaction.onEnd { [self] isCommitted in
+                if isCommitted || mayBeCommitted(node) { return }
+                unindexed.remove(node, unseenFrom: 0)
+                unindexed.forget(oldest: store.database.oldestReadSequence)
+            }
             return
         }
         record.links = Set(links.map(\.node)).sorted()
         transaction.onEnd { [self] isCommitted in
-            // A commit that failed may have been one all the same, if it was the disk that failed.
-            if isCommitted || (try? store.contains(VectorKey.node(node), in: nodes)) == true {
+            if isCommitted || mayBeCommitted(node) {
                 graph.confirm(node: node)
             } else {
                 graph.remove(node: node, unseenFrom: 0)
             }
             graph.maintain(oldest: store.database.oldestReadSequence)
         }
+    }
+
+    /// A commit that failed may have been one all the same, if it was the disk that failed.
+    private func mayBeCommitted(_ node: UInt64) -> Bool {
+        (try? store.contains(VectorKey.node(node), in: nodes)) != false
     }
 
     /// Deletes the vector of that key. Returns whether there was one.
@@ -115,8 +124,11 @@ extension VectorCollection {
         transaction.delete(VectorKey.node(node), in: nodes)
         if let originals { transaction.delete(VectorKey.original(node), in: originals) }
         transaction.onCommit { [self] in
-            graph.remove(node: node, unseenFrom: store.database.sequence)
-            graph.maintain(oldest: store.database.oldestReadSequence)
+            let sequence = store.database.sequence
+            if !graph.remove(node: node, unseenFrom: sequence) { unindexed.remove(node, unseenFrom: sequence) }
+            let oldest = store.database.oldestReadSequence
+            unindexed.forget(oldest: oldest)
+            graph.maintain(oldest: oldest)
         }
     }
 

@@ -35,8 +35,8 @@ public final class VectorCollection: Sendable {
     let nextNode = Atomic<UInt64>(1)
     /// The index knows nothing that was deleted before this moment.
     let indexedSince: UInt64
-    /// Nodes from this one on may be missing in the index, for want of memory; searches read them in the database.
-    let firstUnindexed = Atomic<UInt64>(.max)
+    /// What is missing in the index, for want of memory; searches read it in the database.
+    let unindexed = UnindexedNodes()
 
     public var dimension: Int { shape.dimension }
     public var metric: VectorMetric { shape.metric }
@@ -86,7 +86,7 @@ public final class VectorCollection: Sendable {
             last = node
             let record = try record(value, node)
             if !hasRoom || !graph.load(shape.indexed(node: node, record), links: record.links, thin: &thin) {
-                noteUnindexed(node)
+                unindexed.insert(node)
             }
             return .next
         }
@@ -96,16 +96,6 @@ public final class VectorCollection: Sendable {
 
     /// Whether the budget allows one vector more.
     var hasRoom: Bool { graph.byteCountWithOneMore <= options.memoryBudget }
-
-    func noteUnindexed(_ node: UInt64) {
-        var known = firstUnindexed.load(ordering: .relaxed)
-        while node < known {
-            let (isDone, now) = firstUnindexed.compareExchange(
-                expected: known, desired: node, ordering: .sequentiallyConsistent)
-            if isDone { return }
-            known = now
-        }
-    }
 
     // MARK: Errors
 

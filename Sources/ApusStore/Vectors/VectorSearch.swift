@@ -83,15 +83,16 @@ struct VectorSearch<Reader: StoreReader> {
         return limit == .infinity || found.limit <= limit
     }
 
-    /// Looks at every vector in the database from that node on.
-    mutating func scanDatabase(from node: UInt64) throws {
+    /// Looks at every vector in the database whose node is one of those.
+    mutating func scanDatabase(_ numbers: ClosedRange<UInt64>) throws {
         let shape = collection.shape
         let elements = code.elements
         let queryCode = code
         let filter = filter
         var nearest = NearestHeap(count: count)
         var hits: [IndexHit] = []
-        let range = KeyRange(lower: VectorKey.node(node), upper: VectorKey.nodes.upper)
+        let range = KeyRange(
+            lower: VectorKey.node(numbers.lowerBound), upper: VectorKey.node(numbers.upperBound + 1))
         try reader.scan(range, in: collection.nodes) { key, value in
             guard let node = VectorKey.number(key) else { throw collection.damaged("a node's key is damaged") }
             let record = try collection.record(value, node)

@@ -1,4 +1,5 @@
-// Vectors from real text, as make-vectors.py writes them: what is stored, and what is searched for.
+// Vectors from real text, as make-vectors.py writes them: what is stored, what is searched for, and what takes the place
+// of what is stored.
 
 import Glibc
 
@@ -6,54 +7,87 @@ struct VectorData {
     static let dimension = 384
     static var folder: String { getenv("VECTOR_DATA").map { String(cString: $0) } ?? ".vectors" }
 
+    /// How many are stored.
     let count: Int
-    private let base: [Float]
+    /// Those and as many others as there are, up to one in twenty: the numbers from `count` on.
+    let totalCount: Int
+    private let floats: [Float]
     let queries: [[Float]]
 
     /// The first `count` vectors, or as many as there are.
     init(count: Int) throws {
-        base = try Self.floats("base.f32", limit: count)
-        self.count = base.count / Self.dimension
-        let flat = try Self.floats("query.f32", limit: .max)
-        queries = (0..<flat.count / Self.dimension).map { Array(flat[$0 * Self.dimension..<($0 + 1) * Self.dimension]) }
+        var floats: [Float] = []
+        let base = try Self.read("base.f32", limit: count + count / 20, into: &floats)
+        self.count = min(count, base)
+        // The rest is from other texts: what few of them tell is told by real ones all the same.
+        if base < count + count / 20 {
+            _ = try? Self.read("rest.f32", limit: self.count + self.count / 20 - base, into: &floats)
+        }
+        totalCount = floats.count / Self.dimension
+        self.floats = floats
+        var flat: [Float] = []
+        let queryCount = try Self.read("query.f32", limit: .max, into: &flat)
+        queries = (0..<queryCount).map { Array(flat[$0 * Self.dimension..<($0 + 1) * Self.dimension]) }
     }
 
-    /// Vectors beyond those that there are: real ones in which a tenth of another one is.
     subscript(number: Int) -> [Float] {
-        let own = number % count * Self.dimension
-        guard number >= count else { return Array(base[own..<own + Self.dimension]) }
-        let other = (number &* 7919 + number / count) % count * Self.dimension
-        return (0..<Self.dimension).map { base[own + $0] + 0.3 * base[other + $0] }
+        Array(floats[number * Self.dimension..<(number + 1) * Self.dimension])
     }
 
-    private static func floats(_ name: String, limit: Int) throws -> [Float] {
+    /// Appends the first vectors of a file; returns how many.
+    private static func read(_ name: String, limit: Int, into floats: inout [Float]) throws -> Int {
         guard let file = fopen("\(folder)/\(name)", "r") else {
             throw BenchFailure("no \(folder)/\(name): make-vectors.py makes it; VECTOR_DATA names another folder")
         }
         defer { fclose(file) }
         fseek(file, 0, SEEK_END)
-        let vectors = min(ftell(file) / (4 * dimension), limit)
+        let vectors = max(0, min(ftell(file) / (4 * dimension), limit))
         rewind(file)
-        return [Float](unsafeUninitializedCapacity: vectors * dimension) { buffer, count in
+        floats += [Float](unsafeUninitializedCapacity: vectors * dimension) { buffer, count in
             count = fread(buffer.baseAddress, 4, vectors * dimension, file)
         }
+        return vectors
     }
 
-    /// The ten nearest of each of the first `limit` queries, by plain comparison.
-    func nearest(_ limit: Int) -> [Set<Int>] {
-        queries.prefix(limit).map { query in
-            var best: [(product: Float, number: Int)] = []
-            for number in 0..<count {
-                let product = Self.product(base, number * Self.dimension, query)
-                if best.count == 10, product <= best[9].product { continue }
-                let place = best.firstIndex { $0.product < product } ?? best.count
-                best.insert((product, number), at: place)
-                if best.count > 10 { best.removeLast() }
+    /// The ten nearest of each query among those vectors, by plain comparison: minutes for a million, so that the result
+    /// is kept beside the vectors. `steps` says how often one has taken another's place.
+    func nearest(among numbers: [Int], steps: Int = 0) -> [Set<Int>] {
+        let path = "\(Self.folder)/nearest-\(count)-\(steps).i32"
+        var kept = [Int32](repeating: 0, count: 10 * queries.count)
+        if let file = fopen(path, "r") {
+            defer { fclose(file) }
+            if fread(&kept, 40, queries.count, file) == queries.count {
+                return queries.indices.map { query in Set((0..<10).map { Int(kept[10 * query + $0]) }) }
             }
-            return Set(best.map(\.number))
         }
+        let nearest = compare(numbers)
+        if let file = fopen(path, "w") {
+            kept = nearest.flatMap { $0.map(Int32.init) }
+            fwrite(kept, 40, queries.count, file)
+            fclose(file)
+        }
+        return nearest
     }
 
+    private func compare(_ numbers: [Int]) -> [Set<Int>] {
+        var nearest = [[(product: Float, number: Int)]](repeating: [], count: queries.count)
+        // A few at a time, so that they stay in the processor's cache for all queries.
+        for start in stride(from: 0, to: numbers.count, by: 256) {
+            let block = numbers[start..<min(start + 256, numbers.count)]
+            for (index, query) in queries.enumerated() {
+                for number in block {
+                    let product = Self.product(floats, number * Self.dimension, query)
+                    if nearest[index].count == 10, product <= nearest[index][9].product { continue }
+                    let place = nearest[index].firstIndex { $0.product < product } ?? nearest[index].count
+                    nearest[index].insert((product, number), at: place)
+                    if nearest[index].count > 10 { nearest[index].removeLast() }
+                }
+            }
+        }
+        return nearest.map { Set($0.map(\.number)) }
+    }
+
+    @inline(__always)
     private static func product(_ base: [Float], _ start: Int, _ query: [Float]) -> Float {
         base.withUnsafeBufferPointer { base in
             query.withUnsafeBufferPointer { query in
@@ -74,9 +108,48 @@ struct VectorData {
     }
 }
 
+/// Which vectors are stored while others keep taking their place: as vector-peers.py has it, so that both hold the same.
+struct VectorTurnover {
+    /// The numbers of those stored, in no order.
+    private(set) var held: [Int]
+    /// Those to come; what leaves comes again last.
+    private var waiting: [Int]
+    private var first = 0
+    private var place = 0
+    private(set) var steps = 0
+
+    init(_ data: VectorData) {
+        held = Array(0..<data.count)
+        waiting = Array(data.count..<data.totalCount)
+    }
+
+    /// The next to leave, and what comes instead.
+    mutating func next() -> (leaving: Int, coming: Int) {
+        steps += 1
+        place = (place + 7919) % held.count
+        let change = (leaving: held[place], coming: waiting[first])
+        held[place] = change.coming
+        waiting[first] = change.leaving
+        first = (first + 1) % waiting.count
+        return change
+    }
+}
+
 /// Processor time of the calling thread, or of the whole process: what else the machine does is not in it.
 func processorSeconds(ofThread: Bool) -> Double {
     var time = timespec()
     clock_gettime(ofThread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_PROCESS_CPUTIME_ID, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
+/// Bytes of memory that belong to the process alone, files not counted.
+func residentByteCount() -> Int {
+    guard let file = fopen("/proc/self/status", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 256)
+    while fgets(&line, 256, file) != nil {
+        let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        if text.hasPrefix("RssAnon:") { return 1024 * (Int(text.filter(\.isNumber)) ?? 0) }
+    }
+    return 0
 }

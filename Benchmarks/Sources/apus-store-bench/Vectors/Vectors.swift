@@ -3,24 +3,28 @@
 
 import Apus
 import ApusStore
-import Synchronization
 
 func runVectors(_ bench: Bench) throws {
     try VectorSuite(bench).run()
 }
 
-private final class VectorSuite {
-    private let bench: Bench
-    private let data: VectorData
-    private let truth: [Set<Int>]
-    private let peers: PeerProcess?
-    private var store: Store!
-    private var vectors: VectorCollection!
+final class VectorSuite {
+    let bench: Bench
+    let data: VectorData
+    /// The ten nearest of each query.
+    var truth: [Set<Int>]
+    let peers: PeerProcess?
+    var turnover: VectorTurnover
+    var store: Store!
+    var vectors: VectorCollection!
+    /// Where the store is.
+    private(set) var path = ""
 
     init(_ bench: Bench) throws {
         self.bench = bench
         data = try VectorData(count: bench.scaled(98_523))
-        truth = data.nearest(data.queries.count)
+        truth = data.nearest(among: Array(0..<data.count))
+        turnover = VectorTurnover(data)
         peers = try PeerProcess(folder: VectorData.folder, dimension: VectorData.dimension, count: data.count)
     }
 
@@ -29,13 +33,15 @@ private final class VectorSuite {
         try exact()
         try approximate()
         try duringUpdates()
+        try reopen()
+        try duringTurnover()
         try onDisk(.compact, "without originals")
         try onDisk(.int8, "int8")
     }
 
     // MARK: Contenders
 
-    private func compare(_ work: String, _ own: Contender, peer: String, target: Double, _ command: String) throws {
+    func compare(_ work: String, _ own: Contender, peer: String, target: Double, _ command: String) throws {
         let peers = peers.map { peers in
             Contender(peer, target: target, measure: { _ in [try peers.run(command)] })
         }
@@ -43,7 +49,7 @@ private final class VectorSuite {
     }
 
     /// Searches for all or some queries.
-    private func search(
+    func search(
         _ vectors: VectorCollection, _ effort: SearchEffort, queryCount: Int = .max
     ) throws -> Sample {
         var found = 0
@@ -61,12 +67,22 @@ private final class VectorSuite {
 
     // MARK: Works
 
+    /// Where a copy of a store may be made.
+    func copyPath() throws -> String {
+        path = try bench.folder.subfolder("kept").path + "/store"
+        return path
+    }
+
+    func open(_ element: VectorElement) throws {
+        store = try Store.open(at: path, options: Options(memoryBudget: 512 << 20, durability: .relaxed))
+        vectors = try store.vectors("v", dimension: VectorData.dimension, metric: .cosine, element: element)
+    }
+
     private func fill(_ name: String, _ element: VectorElement) throws -> Sample {
         vectors = nil
         try store?.close()
-        store = try Store.open(
-            at: bench.folder.subfolder(name).path, options: Options(memoryBudget: 512 << 20, durability: .relaxed))
-        vectors = try store.vectors("v", dimension: VectorData.dimension, metric: .cosine, element: element)
+        path = try bench.folder.subfolder(name).path
+        try open(element)
         let begin = processorSeconds(ofThread: false)
         for start in stride(from: 0, to: data.count, by: 100) {
             try vectors.upsert((start..<min(start + 100, data.count)).map { VectorItem("\($0)", data[$0]) })
@@ -78,11 +94,15 @@ private final class VectorSuite {
     }
 
     private func build() throws {
+        if !bench.wants("build") { _ = try peers?.run("build") }
         let own = Contender("ApusStore", measure: { _ in [try self.fill("float32", .float32)] })
         try compare("build", own, peer: "hnswlib", target: 2, "build")
-        if vectors == nil { _ = try fill("float32", .float32) }
+        if vectors == nil {
+            if try openKept() { return }
+            _ = try fill("float32", .float32)
+        }
         try store.database.compact()
-        if !bench.wants("build") { _ = try peers?.run("build") }
+        try keep()
     }
 
     private func exact() throws {
@@ -91,7 +111,7 @@ private final class VectorSuite {
     }
 
     /// The narrowest search that reaches the recall.
-    private func width(_ recall: Double, _ measure: (Int) throws -> Sample) throws -> Int {
+    func width(_ recall: Double, _ measure: (Int) throws -> Sample) throws -> Int {
         for width in [16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 400, 512, 640] {
             if try measure(width).figures["recall", default: 0] >= recall { return width }
         }
@@ -107,38 +127,6 @@ private final class VectorSuite {
                 Contender("ApusStore", measure: { _ in [try self.search(self.vectors, .approximate(width: own))] }),
                 peer: "hnswlib", target: 1, "hnsw \(peer)")
         }
-    }
-
-    /// Searches while another thread replaces one vector after the other, as fast as it can.
-    private func duringUpdates() throws {
-        for recall in [0.95, 0.99] where bench.wants("approximate during updates, recall \(recall)") {
-            let own = try width(recall) { try search(vectors, .approximate(width: $0)) }
-            let peer = try peers.map { peers in try width(recall) { try peers.run("hnsw \($0)") } } ?? 0
-            let contender = Contender("ApusStore", measure: { _ in [try self.searchDuringUpdates(own)] })
-            try compare(
-                "approximate during updates, recall \(recall)", contender, peer: "hnswlib", target: 0.5, "hnsw \(peer)")
-        }
-    }
-
-    private func searchDuringUpdates(_ width: Int) throws -> Sample {
-        let isDone = Atomic(false)
-        let vectors = vectors!
-        let data = data
-        let updates = Atomic(0)
-        let sample = try withUpdater {
-            var number = 0
-            while !isDone.load(ordering: .relaxed) {
-                number = (number + 7919) % data.count
-                try vectors.upsert("\(number)", data[number])
-                updates.add(1, ordering: .relaxed)
-            }
-        } beside: {
-            defer { isDone.store(true, ordering: .relaxed) }
-            return try search(vectors, .approximate(width: width))
-        }
-        var result = sample
-        result.figures["updates"] = Double(updates.load(ordering: .relaxed))
-        return result
     }
 
     private func onDisk(_ element: VectorElement, _ title: String) throws {

@@ -21,15 +21,18 @@ extension VectorGraph {
         }
     }
 
-    /// The node was deleted, or the transaction that added it was not committed. From `sequence` on nobody sees it.
-    func remove(node: UInt64, unseenFrom sequence: UInt64) {
+    /// The node was deleted, or the transaction that added it was not committed. From `sequence` on nobody sees it. False
+    /// if it is not in the index.
+    @discardableResult
+    func remove(node: UInt64, unseenFrom sequence: UInt64) -> Bool {
         writer.withLock { writer in
-            guard let slot = writer.table.slot(of: node, in: memory) else { return }
+            guard let slot = writer.table.slot(of: node, in: memory) else { return false }
             let state = memory.state(slot)
-            guard state == NodeMemory.State.live || state == NodeMemory.State.pending else { return }
+            guard state == NodeMemory.State.live || state == NodeMemory.State.pending else { return true }
             memory.setState(slot, NodeMemory.State.dead)
             liveCount.add(-1, ordering: .relaxed)
             writer.dead.append((slot, sequence))
+            return true
         }
     }
 
