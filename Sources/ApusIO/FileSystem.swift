@@ -53,7 +53,7 @@ public protocol File: AnyObject, Sendable {
     /// Writes all of `bytes`, extending the file where needed, or throws; after a throw any part may be written.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError)
     /// As `write`, for a log's many small pieces: into space that `allocate` has reserved, by one thread at a time, never
-    /// beside `close`, and the file is never made shorter. A file may do it by mapping, which costs no call.
+    /// beside `close`, and the file is not made shorter while it is open. A file may do it by mapping, which costs no call.
     func store(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(IOError)
     /// Returns when every byte written before is on stable storage (`fdatasync`; `F_FULLFSYNC` on Darwin).
     func synchronize() throws(IOError)

@@ -18,8 +18,8 @@ import CLinuxVFS
 #endif
 
 /// Invariant of the unsafe part: `base` is a shared, writable mapping of `byteCount` bytes of a file from `offset` on,
-/// which the file has, and which nobody cuts off while the window exists (files that are stored into are never made
-/// shorter); it is unmapped with the object. One thread at a time stores.
+/// which the file has, and which nobody cuts off while the window exists (files that are stored into are not made
+/// shorter while they are open); it is unmapped with the object. One thread at a time stores.
 final class MappedWindow: @unchecked Sendable {
     /// Large enough that not one put in a thousand meets its end, small enough to count for nothing in the process's memory.
     static let byteCount = 1 << 20

@@ -8,7 +8,8 @@ import ApusIO
 final class BlobWriter {
     let number: FileNumber
     let path: String
-    private let file: any File
+    private var file: any File
+    private let fileSystem: any FileSystem
     private let codec: Codec
     /// Bytes that the file does not have yet.
     private var buffer: [UInt8] = []
@@ -17,6 +18,8 @@ final class BlobWriter {
     private var checksum: UInt32 = 0
     /// Up to here the file has its space; 0 if none was reserved.
     private var reservedByteCount: UInt64 = 0
+    /// Part of what was appended since the last call of `write` has been written.
+    private var isMidway = false
     private var valueCount: UInt64 = 0
     private var compressed: [UInt8] = []
     private var isClosed = false
@@ -25,11 +28,15 @@ final class BlobWriter {
     /// Values from here on are written past the buffer, so that they are not copied.
     private static let directByteCount = 64 << 10
 
+    /// Commits of less are stored into a mapping of the file, where that is cheaper.
+    private static let storedByteCount = 4 << 10
+
     /// Creates the file.
     init(fileSystem: any FileSystem, path: String, number: FileNumber, codec: Codec) throws(ApusError) {
         self.number = number
         self.path = path
         self.codec = codec
+        self.fileSystem = fileSystem
         file = try io { () throws(IOError) in try fileSystem.open(path, .create) }
         buffer.reserveCapacity(Self.flushByteCount + Self.directByteCount)
         buffer += BlobFormat.header(number)
@@ -49,7 +56,7 @@ final class BlobWriter {
             codec == .none
             ? nil
             : compressed.withUnsafeMutableBytes { scratch in
-                codec.compress(value, into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<room]))
+                codec.compress(value, into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<room]), haste: 2)
             }
         guard let count else { return try append(key, stored: value, valueByteCount: value.count, codec: .none) }
         // The scratch memory is put aside while it is read, and not kept when one value made it huge.
@@ -73,7 +80,10 @@ final class BlobWriter {
     }
 
     /// Hands what was appended to the operating system.
-    func write() throws(ApusError) { try flush() }
+    func write() throws(ApusError) {
+        try write(buffered: !isMidway && buffer.count < Self.storedByteCount)
+        isMidway = false
+    }
 
     /// Makes everything written durable, but for the file's name.
     func synchronize() throws(ApusError) {
@@ -125,9 +135,9 @@ final class BlobWriter {
     /// Writes the footer, syncs and closes the file.
     func finish() throws(ApusError) -> BlobFileMetadata {
         let end = byteCount
+        if reservedByteCount > 0 { try giveBackReserve() }
         buffer += BlobFormat.footer(number, offset: end, valueCount: valueCount)
         try flush()
-        if reservedByteCount > 0 { try io { () throws(IOError) in try file.truncate(to: flushedByteCount) } }
         try io { () throws(IOError) in try file.synchronize() }
         isClosed = true
         try io { () throws(IOError) in try file.close() }
@@ -147,14 +157,40 @@ final class BlobWriter {
         try? file.close()
     }
 
+    /// Cuts off what was reserved and not used. A file that was stored into is never cut while it is open for that.
+    private func giveBackReserve() throws(ApusError) {
+        try flush()
+        try io { () throws(IOError) in try file.synchronize() }
+        reservedByteCount = 0
+        isClosed = true
+        try io { () throws(IOError) in try file.close() }
+        file = try io { () throws(IOError) in try fileSystem.open(path, .update) }
+        isClosed = false
+        try io { () throws(IOError) in try file.truncate(to: flushedByteCount) }
+    }
+
     private func flush() throws(ApusError) {
-        try buffer.withUnsafeBufferPointer { bytes throws(ApusError) in try write(UnsafeRawBufferPointer(bytes)) }
+        try write(buffered: false)
+        isMidway = true
+    }
+
+    /// - Parameter isSmall: all that was appended since the last call of `write`.
+    private func write(buffered isSmall: Bool) throws(ApusError) {
+        try buffer.withUnsafeBufferPointer { bytes throws(ApusError) in
+            try write(UnsafeRawBufferPointer(bytes), isSmall: isSmall)
+        }
         buffer.removeAll(keepingCapacity: true)
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer) throws(ApusError) {
+    private func write(_ bytes: UnsafeRawBufferPointer, isSmall: Bool = false) throws(ApusError) {
         guard !bytes.isEmpty else { return }
-        try io { () throws(IOError) in try file.write(bytes, at: flushedByteCount) }
+        // A stream of little is stored. What is more has the disk begin by itself: another thread would take the processor
+        // from somebody else, and pages made ready for storing would be in the way.
+        if isSmall && reservedByteCount > 0 {
+            try io { () throws(IOError) in try file.store(bytes, at: flushedByteCount) }
+        } else {
+            try io { () throws(IOError) in try file.write(bytes, at: flushedByteCount) }
+        }
         checksum = CRC32C.checksum(bytes, seed: checksum)
         flushedByteCount += UInt64(bytes.count)
     }

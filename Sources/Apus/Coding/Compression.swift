@@ -13,18 +13,24 @@ enum Codec: UInt8, Sendable, CaseIterable {
 
     /// Compresses `input` into `output`; nil if the result would not fit there. With `none` always nil: such
     /// bytes are stored as they are.
-    func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int? {
+    ///
+    /// - Parameter haste: LZ4's acceleration. 2 takes two thirds of the time where data repeats at short distances, and costs
+    ///   a twentieth of the gain in text.
+    func compress(
+        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, haste: Int32 = 1
+    ) -> Int? {
         guard let source = input.baseAddress, let target = output.baseAddress else { return nil }
         switch self {
         case .none:
             return nil
         case .lz4:
             guard let sourceCount = Int32(exactly: input.count), sourceCount <= LZ4_MAX_INPUT_SIZE else { return nil }
-            let count = LZ4_compress_default(
+            let count = LZ4_compress_fast(
                 source.assumingMemoryBound(to: CChar.self),
                 target.assumingMemoryBound(to: CChar.self),
                 sourceCount,
-                Int32(clamping: output.count)
+                Int32(clamping: output.count),
+                haste
             )
             return count > 0 ? Int(count) : nil
         case .zstd:

@@ -63,7 +63,7 @@ extension Engine {
     @inline(__always)
     func isLarge(valueByteCount: Int, in tree: Tree) -> Bool {
         guard valueByteCount >= tuning.leastValueByteCount, !tree.isEphemeral else { return false }
-        let threshold = tree.separationThreshold.load(ordering: .relaxed)
+        let threshold = tree.committedValueThreshold.load(ordering: .relaxed)
         return threshold != 0 && valueByteCount >= threshold
     }
 

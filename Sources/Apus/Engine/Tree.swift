@@ -19,8 +19,8 @@ final class Tree: @unchecked Sendable {
     /// Whether there is a merge operator: most keyspaces have none, and every cursor asks.
     private let isMerging: Atomic<Bool>
     private let timeToLive: Atomic<UInt64>
-    /// Values of at least so many bytes go to blob files; 0: none do.
-    let separationThreshold: Atomic<Int>
+    /// Values of at least so many bytes may go to a blob file when they are committed; 0: none do.
+    let committedValueThreshold: Atomic<Int>
     private let dropped = Atomic(false)
     let isEphemeral: Bool
     let counters = TreeCounters()
@@ -53,7 +53,7 @@ final class Tree: @unchecked Sendable {
         isEphemeral = settings.isEphemeral
         viewPointer = Atomic(UnsafeRawPointer(Unmanaged.passRetained(view).toOpaque()))
         timeToLive = Atomic(settings.timeToLive)
-        separationThreshold = Atomic(Int(settings.separationThreshold))
+        committedValueThreshold = Atomic(settings.committedValueThreshold)
         configuration = Monitor(Configuration(settings: settings, mergeOperator: mergeOperator))
         isMerging = Atomic(mergeOperator != nil)
     }
@@ -76,7 +76,7 @@ final class Tree: @unchecked Sendable {
         }
         if mergeOperator != nil { isMerging.store(true, ordering: .releasing) }
         timeToLive.store(settings.timeToLive, ordering: .relaxed)
-        separationThreshold.store(Int(settings.separationThreshold), ordering: .relaxed)
+        committedValueThreshold.store(settings.committedValueThreshold, ordering: .relaxed)
     }
 
     /// When an entry written now expires, in milliseconds since 1970; 0 for never.

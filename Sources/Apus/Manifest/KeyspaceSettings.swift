@@ -28,6 +28,10 @@ struct KeyspaceSettings: Sendable, Hashable {
     var separationThreshold: UInt32 = 0
     /// Never logged: its contents do not survive a crash.
     var isEphemeral = false
+
+    /// Values of at least so many bytes may go to a blob file when they are committed; 0: none do. Who commits should not
+    /// wait for a slow codec: a flush takes care of that, in the background.
+    var committedValueThreshold: Int { codec == .zstd ? 0 : Int(separationThreshold) }
 }
 
 extension KeyspaceSettings {
