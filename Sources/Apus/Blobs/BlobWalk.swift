@@ -7,6 +7,8 @@ import ApusIO
 enum BlobFinding {
     /// A record that is as it was written. The views end with the call.
     case record(BlobRecord, offset: UInt64)
+    /// Nothing but zeros up to the end: space reserved for values to come, in a file that was not ended.
+    case reserve(byteCount: UInt64, offset: UInt64)
     case damage(ApusError)
 }
 
@@ -47,6 +49,9 @@ struct BlobWalk {
             if let next = try record(at: offset, report) {
                 offset = next
                 continue
+            }
+            if try isZero(from: offset) {
+                return try report(.reserve(byteCount: byteCount - offset, offset: offset))
             }
             let next = try nextHeader(after: offset) ?? end
             try report(
@@ -112,6 +117,16 @@ struct BlobWalk {
         return nil
     }
 
+    private func isZero(from start: UInt64) throws(ApusError) -> Bool {
+        var offset = start
+        while offset < byteCount {
+            let count = min(byteCount - offset, UInt64(Self.scanByteCount))
+            guard try bytes(at: offset, count, { $0.allSatisfy { $0 == 0 } }) else { return false }
+            offset += count
+        }
+        return true
+    }
+
     private mutating func checkFooter(_ report: (BlobFinding) throws(ApusError) -> Void) throws(ApusError) {
         guard end < byteCount else { return }
         let expected = BlobFormat.footer(number, offset: end, valueCount: valueCount)
@@ -173,7 +188,12 @@ extension BlobFileMetadata {
         }
         var walk = try BlobWalk(file: file, path: path, number: number)
         try walk.run { finding in
-            if case .damage(let error) = finding { report(error) }
+            switch finding {
+            case .record: break
+            case .reserve(_, let offset):
+                report(.corruption("The file has zeros where its footer belongs", file: path, offset: offset))
+            case .damage(let error): report(error)
+            }
         }
         if walk.valueCount != valueCount {
             report(.corruption("\(valueCount) values when written, now \(walk.valueCount)", file: path))

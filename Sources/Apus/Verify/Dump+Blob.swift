@@ -27,6 +27,8 @@ extension Dump {
                     text += ", \(record.header.storedByteCount) stored with \(record.header.codec)"
                 }
                 output(text + ": \(DumpText.quoted(value))")
+            case .reserve(let byteCount, let offset):
+                output("@\(offset) \(byteCount) bytes reserved: the file was not ended")
             case .damage(let damage):
                 output("@\(damage.offset ?? 0) damage: \(damage.message)")
             }

@@ -162,6 +162,7 @@ import Testing
         try walk.run { finding throws(ApusError) in
             switch finding {
             case .record(_, let offset): found.append(offset)
+            case .reserve: Issue.record("the file has no reserve")
             case .damage(let error): damaged.append(error.offset)
             }
         }

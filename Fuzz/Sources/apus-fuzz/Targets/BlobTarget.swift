@@ -67,6 +67,7 @@ private func walk(_ disk: FuzzDisk, _ store: BlobStore, isSound: Bool) throws(Ap
     try walk.run { finding throws(ApusError) in
         switch finding {
         case .damage(let error): expect(!isSound, "a walk finds no damage in a file that verifies: \(error)")
+        case .reserve: expect(!isSound, "a walk finds no reserve in a file that verifies")
         case .record(let record, let offset):
             let found = try store.value(
                 of: BlobReference(
