@@ -81,6 +81,13 @@ struct GoldenTests {
         try database.compact()
         fixture.machine.scheduler.runAll()
         try fill(database, 1)
+        if form == .separated {
+            let blobs = try keyspaces(database)["blobs"]!
+            try database.write { batch in
+                for number in 0..<3 { batch.put("blob 2 \(number)", value(number, 200), in: blobs) }
+                batch.put("blob 2 soon", value(3, 200), in: blobs, expiry: .after(.seconds(60)))
+            }
+        }
         switch form {
         case .closed: try database.close()
         case .killed, .separated:
@@ -119,6 +126,9 @@ struct GoldenTests {
         let kinds = Set(names.map { $0.split(separator: ".").last! })
         #expect(kinds == Set(["CURRENT", "manifest", "table", "blob"] + (form == .closed ? [] : ["log"])))
 
+        // One that the manifest lists, and one that only the log refers to.
+        #expect(names.count { $0.hasSuffix(".blob") } == (form == .separated ? 2 : 1))
+
         let expected = try Self.contents(try made.open())
         let database = try fixture.open()
         let found = try Self.contents(database)
@@ -127,6 +137,10 @@ struct GoldenTests {
         #expect(found["texts"]?["text 0"] == Array("half 0.half 1.".utf8))
         #expect(found["firsts"]?["first 0"] == Array("half 0".utf8))
         #expect(found["blobs"]?["blob 1 5"] == Self.value(5, 190))
+        if form == .separated {
+            #expect(found["blobs"]?["blob 2 2"] == Self.value(2, 200))
+            #expect(found["blobs"]?["blob 2 soon"] == Self.value(3, 200))
+        }
         #expect(found["lz4"]?["key 1 19"] == Self.value(19, 57))
         #expect(found["lz4"]?["key 1 2"] == nil)
         #expect(found["lz4"]?["soon"] == Array("gone".utf8))
