@@ -129,11 +129,13 @@ struct ValueFileTests {
     func powerLoss(seed: UInt64) throws {
         let fixture = Self.fixture(seed)
         var random = TestRandom(seed: seed)
+        // Several segments are sealed on the way, or none.
+        fixture.options.tuning!.logSegmentByteCount = random.pick([4_096, 65_536])
         let database = try fixture.open()
         let keyspace = try database.keyspace("a", options: Self.options)
         var durable = 0
-        for number in 0..<40 {
-            let isDurable = random.chance(10)
+        for number in 0..<120 {
+            let isDurable = random.chance(4)
             let count = random.pick([50, 250, 600, 1_200])
             try keyspace.put("\(number)", Self.value(number, count), durability: isDurable ? .durable : .relaxed)
             if isDurable { durable = number + 1 }
@@ -142,7 +144,7 @@ struct ValueFileTests {
         let again = try fixture.open().existingKeyspace("a")
         let count = try again.count()
         #expect(count >= durable, "seed \(seed)")
-        for number in 0..<40 {
+        for number in 0..<120 {
             let found = try again.get("\(number)")
             #expect((found != nil) == (number < count), "seed \(seed), \(number)")
         }
