@@ -4,26 +4,62 @@
 import ApusIO
 import Synchronization
 
-/// The blob files of a database. Thread-safe. A read costs one system call and a few short locks; nothing is cached
-/// here, the system's page cache does that.
+/// The blob files of a database. Thread-safe. A read costs one system call and a few short locks, or less where the value
+/// is in the cache; large values are left to the system's page cache.
 final class BlobStore: BlobSource {
     private let pool: FilePool
+    private let cache: ValueCache?
     private let path: @Sendable (FileNumber) -> String
     private let files = Monitor<[FileNumber: BlobFile]>([:])
 
     /// References beyond this many bytes are held against the file's length before memory is allocated for them.
     private static let trustedByteCount: UInt32 = 1 << 20
 
-    /// - Parameter path: where a blob file is.
-    init(pool: FilePool, path: @escaping @Sendable (FileNumber) -> String) {
+    /// - Parameters:
+    ///   - cache: keeps the smaller values that are read; nil for passes over all of them.
+    ///   - path: where a blob file is.
+    init(pool: FilePool, cache: ValueCache? = nil, path: @escaping @Sendable (FileNumber) -> String) {
         self.pool = pool
+        self.cache = cache
         self.path = path
     }
 
-    func value(of reference: BlobReference) throws(ApusError) -> [UInt8] {
-        try withRecord(reference) { record throws(ApusError) in
-            try record.value(file: path(reference.file), offset: reference.offset)
+    func withValue(
+        of reference: BlobReference, _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void
+    ) throws(ApusError) {
+        guard let cache, ValueCache.holds(reference) else {
+            return try withRecord(reference) { (record) throws(ApusError) in
+                if record.header.codec == .none { return try body(record.stored) }
+                try record.value(file: path(reference.file), offset: reference.offset).withBytes(body)
+            }
         }
+        let pin = cache.epochs.pin()
+        defer { cache.epochs.unpin(pin) }
+        if let value = cache.find(reference) { return try body(value) }
+        try body(try load(reference, into: cache))
+    }
+
+    /// Reads a value into the cache. Valid while the caller's epoch pin lasts.
+    private func load(_ reference: BlobReference, into cache: ValueCache) throws(ApusError) -> UnsafeRawBufferPointer {
+        let file = file(reference.file)
+        try check(reference, in: file)
+        let source = ValueCache.makeBlock(byteCount: Int(reference.storedByteCount))
+        var isTaken = false
+        defer { if !isTaken { source.release() } }
+        let start = ValueCache.headerByteCount
+        let bytes = UnsafeMutableRawBufferPointer(start: source.bytes + start, count: source.byteCount - start)
+        let record = try read(reference, into: bytes, from: file)
+        if record.header.codec == .none {
+            isTaken = true
+            return cache.insert(source, reference, valueOffset: source.byteCount - Int(reference.valueByteCount))
+        }
+        let block = ValueCache.makeBlock(byteCount: Int(reference.valueByteCount))
+        let target = UnsafeMutableRawBufferPointer(start: block.bytes + start, count: Int(reference.valueByteCount))
+        guard record.header.codec.decompress(record.stored, into: target) else {
+            block.release()
+            throw .corruption("A value does not decompress", file: path(reference.file), offset: reference.offset)
+        }
+        return cache.insert(block, reference, valueOffset: start)
     }
 
     /// Calls `body` with the verified record behind `reference`; its views end with the call.
@@ -32,6 +68,15 @@ final class BlobStore: BlobSource {
         _ body: (BlobRecord) throws(ApusError) -> Result
     ) throws(ApusError) -> Result {
         let file = file(reference.file)
+        let byteCount = Int(reference.storedByteCount)
+        try check(reference, in: file)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
+        defer { buffer.deallocate() }
+        return try body(try read(reference, into: buffer, from: file))
+    }
+
+    /// Throws unless the reference may be one, so that nobody allocates what a damaged one asks for.
+    private func check(_ reference: BlobReference, in file: BlobFile) throws(ApusError) {
         let byteCount = Int(reference.storedByteCount)
         guard (BlobFormat.recordHeaderByteCount...BlobFormat.maximumRecordByteCount).contains(byteCount) else {
             throw .corruption(
@@ -46,10 +91,14 @@ final class BlobStore: BlobSource {
                 throw beyondEnd(file, reference)
             }
         }
+    }
+
+    /// Reads the record behind `reference` into `buffer`, which is as long, and verifies it.
+    private func read(
+        _ reference: BlobReference, into buffer: UnsafeMutableRawBufferPointer, from file: BlobFile
+    ) throws(ApusError) -> BlobRecord {
         try file.checkHeader()
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
-        defer { buffer.deallocate() }
-        guard try file.file.read(into: buffer, at: reference.offset) == byteCount else {
+        guard try file.file.read(into: buffer, at: reference.offset) == buffer.count else {
             throw beyondEnd(file, reference)
         }
         let record = try BlobRecord(
@@ -65,7 +114,7 @@ final class BlobStore: BlobSource {
                 offset: reference.offset
             )
         }
-        return try body(record)
+        return record
     }
 
     /// Throws unless the record behind `reference` is one of `key` and as long as the reference says. Reads no value.

@@ -88,6 +88,26 @@ final class BlockCache: Sendable {
         return winner ?? block
     }
 
+    /// Publishes a block in its slot, in place of what is there. Takes over the caller's reference; the block stays valid
+    /// while the caller's epoch pin lasts.
+    ///
+    /// - Precondition: the caller is pinned.
+    func replace(in slot: CacheSlot, with block: CachedBlock, bytesRead: Int) {
+        var evicted = EvictedBlocks()
+        state.withLock { state in
+            state.statistics.misses += 1
+            state.statistics.bytesRead += UInt64(bytesRead)
+            guard block.chargedByteCount <= state.capacity / 8 else { return evicted.append(block) }
+            let word = slot.pointee.load(ordering: .relaxed)
+            if word & 1 == 0, let present = UnsafeMutableRawPointer(bitPattern: word) {
+                state.remove(CachedBlock(address: present), leaving: 0, &evicted)
+            }
+            state.insert(block, in: slot, .normal, ghost: word & 1 == 1 ? word : 0)
+            state.shrinkToCapacity(&evicted)
+        }
+        retire(evicted)
+    }
+
     /// Counts a block that was read without being inserted.
     func countRead(bytesRead: Int) {
         state.withLock {

@@ -39,7 +39,7 @@ extension Engine {
         case .absent: return
         case .value(let value, _): try body(value)
         case .merged(let value, _): try value.withBytes(body)
-        case .separated(let reference, _): try blobs.value(of: reference).withBytes(body)
+        case .separated(let reference, _): try blobs.withValue(of: reference, body)
         }
     }
 

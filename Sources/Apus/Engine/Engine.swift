@@ -63,7 +63,8 @@ final class Engine: Sendable {
         cache = BlockCache(capacity: tuning.cacheByteCount(memtables: 0), epochs: epochs)
         filePool = FilePool(fileSystem: environment.fileSystem)
         arenas = ArenaPool()
-        let blobs = BlobStore(pool: filePool) { FileName.blob($0).path(in: directory) }
+        let values = ValueCache(cache, epochs: epochs, capacity: tuning.cacheByteCount(memtables: 0))
+        let blobs = BlobStore(pool: filePool, cache: values) { FileName.blob($0).path(in: directory) }
         self.blobs = blobs
         let obsoleteFiles = ObsoleteFiles(
             fileSystem: environment.fileSystem, scheduler: environment.scheduler, directory: directory, blobs: blobs)

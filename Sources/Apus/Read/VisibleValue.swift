@@ -88,8 +88,7 @@ struct VisibleValue: ~Copyable {
         if isBuilt { return built.bytes }
         if chain.isEmpty, case .value(let bytes, _) = base { return bytes }
         if case .separated(let reference, let expiry) = base, chain.isEmpty || chain.needsBase(expiresAt: expiry) {
-            let fetched = try context.blobs.value(of: reference)
-            fetched.withUnsafeBytes { built.assign($0) }
+            try context.blobs.withValue(of: reference) { built.assign($0) }
         }
         if !chain.isEmpty {
             let merged = try chain.resolve(base: chainBase, key: key, operator: context.mergeOperator).value

@@ -130,9 +130,11 @@ import Testing
     struct TestBlobs: BlobSource {
         var values: [UInt64: [UInt8]] = [:]
 
-        func value(of reference: BlobReference) throws(ApusError) -> [UInt8] {
+        func withValue(
+            of reference: BlobReference, _ body: (UnsafeRawBufferPointer) throws(ApusError) -> Void
+        ) throws(ApusError) {
             guard let value = values[reference.offset] else { throw ApusError(.corruption, "no such blob") }
-            return value
+            try value.withBytes(body)
         }
     }
 
