@@ -42,6 +42,65 @@ import Testing
         #expect(try fixture.store.verify().isSound)
     }
 
+    @Test func oneFieldIsSetWithEverythingThatFollowsFromIt() throws {
+        let fixture = try DocumentFixture()
+        let (talks, messages) = (try fixture.talks(), try fixture.messages())
+        let talk = try talks.insert(Talk(title: "a", owner: "eve"))
+        var message = Message(talk: talk, role: .user, time: Timestamp(milliseconds: 1), text: "1", tags: ["x"])
+        message.id = try messages.insert(message, expiry: .at(milliseconds: 1 << 50))
+
+        #expect(try messages.set(\.text, to: "long enough not to fit where the old one was, \(talk)", of: message.id))
+        #expect(try messages.set(\.role, to: .tool, of: message.id))
+        #expect(try messages.set(\.score, to: 0.5, of: message.id))
+        #expect(try messages.set(\.score, to: 0.25, of: message.id))
+        #expect(try messages.set(\.tags, to: ["y", "z"], of: message.id))
+        message.text = "long enough not to fit where the old one was, \(talk)"
+        message.role = .tool
+        message.score = 0.25
+        message.tags = ["y", "z"]
+        let found = try #require(try messages.getVersioned(message.id))
+        #expect(found.document == message && found.version == 6 && found.expiry == 1 << 50)
+        #expect(try messages.query().filter(\.role == .tool).count() == 1)
+        #expect(try messages.query().filter(\.role == .user).count() == 0)
+
+        #expect(try messages.set(\.score, to: nil, of: message.id))
+        #expect(try messages.get(message.id)?.score == nil)
+        #expect(try !messages.set(\.text, to: "x", of: .automatic))
+        #expect(storeError { try messages.set(\.text, to: "", of: message.id) }?.constraint == .check)
+        #expect(storeError { try messages.set(\.score, to: 2, of: message.id) }?.constraint == .check)
+        #expect(storeError { try messages.set(\.talk, to: message.id, of: message.id) }?.constraint == .reference)
+        #expect(storeError { try messages.set(\.id, to: talk, of: message.id) }?.kind == .invalidArgument)
+        #expect(try messages.getVersioned(message.id)?.version == 7)
+
+        let other = try talks.insert(Talk(title: "b", owner: "eve"))
+        #expect(storeError { try talks.set(\.title, to: "a", of: other) }?.constraint == .unique)
+        #expect(try talks.set(\.title, to: "c", of: other))
+        try fixture.store.transaction { transaction in
+            try messages.set(\.text, to: "2", of: message.id, in: transaction)
+            #expect(try messages.get(message.id, in: transaction)?.text == "2")
+            try messages.set(\.text, to: "3", of: message.id, in: transaction)
+        }
+        #expect(try messages.get(message.id)?.text == "3")
+        #expect(try fixture.store.verify().isSound)
+    }
+
+    @Test func aFieldOfADocumentWithoutATypeIsSetInTheKindThatTheSchemaDeclares() throws {
+        let fixture = try DocumentFixture()
+        let things = try fixture.store.documents(
+            named: "things", schema: Schema<JSONValue>().index(.ascending("due", .date)))
+        try things.insert(["id": 1, "due": 5, "in": ["side": 1]])
+        #expect(try things.set("due", to: "1970-01-01T00:00:01Z", of: 1))
+        #expect(try things.set("in.side", to: 2, of: 1))
+        #expect(try things.set("new", to: true, of: 1))
+        #expect(try !things.set("new", to: true, of: 2))
+        #expect(storeError { try things.set("due", to: "soon", of: 1) }?.kind == .constraintViolated)
+        #expect(
+            try things.get(1)
+                == ["id": 1, "due": .date(Timestamp(milliseconds: 1000)), "in": ["side": 2], "new": true])
+        #expect(try things.query("due == 1000").count() == 1)
+        #expect(try fixture.store.verify().isSound)
+    }
+
     @Test func aValueThatAnIndexCannotHoldIsRefusedWhateverElseChanges() throws {
         let fixture = try DocumentFixture()
         let plain = try fixture.store.documents(named: "things", schema: Schema<JSONValue>())

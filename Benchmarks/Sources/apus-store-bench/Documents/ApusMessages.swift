@@ -43,9 +43,7 @@ final class ApusMessages: MessageEngine {
     private let store: Store
     private let conversations: Documents<Conversation>
     private let messages: Documents<Message>
-    private let texts: [DocumentField]
-    private let integers: [DocumentField]
-    private let text: DocumentField
+    private let fields: Fields
     private var snapshot: StoreSnapshot?
 
     convenience init(path: String) throws {
@@ -57,9 +55,14 @@ final class ApusMessages: MessageEngine {
         conversations = try store.documents()
         let messages = try store.documents(Message.self)
         self.messages = messages
-        texts = try [\Message.id, \.conversation, \.role, \.hash].map { try messages.field($0) }
-        integers = try [\Message.time, \.tokens].map { try messages.field($0) }
-        text = try messages.field(\.text)
+        fields = try Fields(
+            id: messages.field(\.id), conversation: messages.field(\.conversation), role: messages.field(\.role),
+            time: messages.field(\.time), hash: messages.field(\.hash), tokens: messages.field(\.tokens),
+            text: messages.field(\.text))
+    }
+
+    private struct Fields {
+        let id, conversation, role, time, hash, tokens, text: DocumentField
     }
 
     func load(conversations conversationCount: Int, messages messageCount: Int) throws {
@@ -102,7 +105,7 @@ final class ApusMessages: MessageEngine {
     }
 
     func update(_ key: String, tokens: Int) throws {
-        try messages.update(key) { $0.tokens = tokens }
+        try messages.set(\.tokens, to: tokens, of: key)
     }
 
     func deleteConversation(_ key: String) throws {
@@ -111,9 +114,13 @@ final class ApusMessages: MessageEngine {
 
     /// Every field, and how long the text is.
     private func read(_ record: borrowing DocumentRecord) throws -> Int {
-        for field in texts { keep(try record.withText(field) { $0.count }) }
-        for field in integers { keep(try record.integer(field)) }
-        return try record.withText(text) { $0.count } ?? 0
+        keep(try record.withText(fields.id) { $0.count })
+        keep(try record.withText(fields.conversation) { $0.count })
+        keep(try record.withText(fields.role) { $0.count })
+        keep(try record.integer(fields.time))
+        keep(try record.withText(fields.hash) { $0.count })
+        keep(try record.integer(fields.tokens))
+        return try record.withText(fields.text) { $0.count } ?? 0
     }
 
     func readRaw(_ key: String) throws -> Int {

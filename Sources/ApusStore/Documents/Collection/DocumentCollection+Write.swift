@@ -75,6 +75,15 @@ extension DocumentCollection {
         return assigned
     }
 
+    /// Writes the fields that the encoder has to where the record `old` is.
+    func write(
+        _ scratch: WriteScratch, _ write: DocumentWrite, _ old: UnsafeRawBufferPointer,
+        _ documentKey: UnsafeRawBufferPointer, in transaction: StoreTransaction
+    ) throws {
+        try checkMigrated(for: write)
+        try self.write(scratch, RecordView(fields: scratch.encoder.fields), write, old, documentKey, in: transaction)
+    }
+
     /// - Parameter old: the record that is there now.
     private func write(
         _ scratch: WriteScratch, _ fields: RecordView, _ write: DocumentWrite, _ old: UnsafeRawBufferPointer?,

@@ -26,7 +26,16 @@ final class DocumentCollection: StoreCollection, Sendable {
     let references: [DocumentReference]
 
     private struct Shared {
-        var indexes: [DocumentIndex] = []
+        var indexes: [DocumentIndex] = [] {
+            didSet {
+                uniqueIndexes = indexes.compactMap { index in
+                    guard index.isReady, let field = index.uniqueField else { return nil }
+                    return (field, index)
+                }
+            }
+        }
+        /// Those of them that are ready and say of one field that no two documents have the same.
+        private(set) var uniqueIndexes: [(field: FieldPath, index: DocumentIndex)] = []
         /// What writes work with, while none does.
         var scratches: [WriteScratch] = []
         /// Collections that refer to this one, as of that generation of the store's schemas.
@@ -106,6 +115,17 @@ final class DocumentCollection: StoreCollection, Sendable {
         let state = try CollectionState.read(of: name, keyspace, in: reader!)
         let ready = Set(state.indexes.filter { $0.status == .ready }.map(\.number))
         return indexes.filter { $0.isReady && ready.contains($0.number) }
+    }
+
+    /// The unique index of that field alone, as a reader may use it.
+    func uniqueIndex(of field: FieldPath, for reader: (any StoreReader)?) throws -> DocumentIndex? {
+        // The latest indexes need no copy of the list, which would count each of them.
+        if reader == nil || reader is Store {
+            return shared.withLock { shared in
+                shared.uniqueIndexes.first { $0.field == field }?.index
+            }
+        }
+        return try indexes(for: reader).first { $0.isReady && $0.uniqueField == field }
     }
 
     /// True for the first who asks, until `endBuilding`.

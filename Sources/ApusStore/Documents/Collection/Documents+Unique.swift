@@ -50,8 +50,7 @@ extension DocumentCollection {
     func read(
         by field: FieldPath, _ value: JSONValue, in reader: (any StoreReader)?, _ body: (RecordView) throws -> Void
     ) throws -> Bool {
-        let index = try indexes(for: reader).first { $0.isReady && $0.uniqueField == field }
-        guard let index else {
+        guard let index = try uniqueIndex(of: field, for: reader) else {
             throw error(.invalidQuery, "there is no unique index of this field alone", field: field.description)
         }
         let component = index.definition.components[0]

@@ -152,28 +152,40 @@ extension DocumentCollection {
     /// The document with the fields that the schema declares in the kind declared.
     func converted(_ document: JSONValue) -> JSONValue {
         var result = document
-        func convert(_ path: FieldPath, to kind: FieldKind) {
-            guard kind != .any else { return }
+        visitDeclaredFields { path, kind, isEach in
             let value = result.value(at: path)
-            if let converted = value.converted(to: kind), converted != value { result.setValue(converted, at: path) }
+            let converted = Self.converted(value, to: kind, isEach: isEach)
+            if converted != value { result.setValue(converted, at: path) }
         }
-        func convertElements(_ path: FieldPath, to kind: FieldKind) {
-            guard kind != .any, case .array(let elements) = result.value(at: path) else { return }
-            result.setValue(.array(elements.map { $0.converted(to: kind) ?? $0 }), at: path)
-        }
-        convert(schema.key, to: schema.keyKind)
-        for index in schema.indexes {
-            for component in index.components {
-                if component.isEach {
-                    convertElements(component.path, to: component.kind)
-                } else {
-                    convert(component.path, to: component.kind)
-                }
-            }
-        }
-        for reference in schema.references { convert(reference.path, to: reference.kind) }
-        if let path = schema.expiryPath { convert(path, to: .date) }
         return result
+    }
+
+    /// The value that a field gets, in the kind that the schema declares.
+    func converted(_ value: JSONValue, of field: FieldPath) -> JSONValue {
+        var result = value
+        visitDeclaredFields { path, kind, isEach in
+            if path == field { result = Self.converted(result, to: kind, isEach: isEach) }
+        }
+        return result
+    }
+
+    private static func converted(_ value: JSONValue, to kind: FieldKind, isEach: Bool) -> JSONValue {
+        guard isEach else { return value.converted(to: kind) ?? value }
+        guard case .array(let elements) = value else { return value }
+        return .array(elements.map { $0.converted(to: kind) ?? $0 })
+    }
+
+    /// Calls `body` with each field whose kind is declared, and whether it is that of the elements of an array.
+    private func visitDeclaredFields(_ body: (FieldPath, FieldKind, _ isEach: Bool) -> Void) {
+        func visit(_ path: FieldPath, _ kind: FieldKind, isEach: Bool = false) {
+            if kind != .any { body(path, kind, isEach) }
+        }
+        visit(schema.key, schema.keyKind)
+        for index in schema.indexes {
+            for component in index.components { visit(component.path, component.kind, isEach: component.isEach) }
+        }
+        for reference in schema.references { visit(reference.path, reference.kind) }
+        if let path = schema.expiryPath { visit(path, .date) }
     }
 }
 

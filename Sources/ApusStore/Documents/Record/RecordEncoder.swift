@@ -91,6 +91,14 @@ final class RecordEncoder {
         try finish()
     }
 
+    /// Takes over the fields of a stored document, with another value in the place of one of theirs.
+    func copy(_ fields: UnsafeRawBufferPointer, replacing place: Range<Int>, by value: JSONValue) throws {
+        begin()
+        write(raw: UnsafeRawBufferPointer(rebasing: fields[..<place.lowerBound]))
+        try write(json: value, nesting: 0)
+        write(raw: UnsafeRawBufferPointer(rebasing: fields[place.upperBound...]))
+    }
+
     /// A header takes at most 31 bytes; it is written when all of it is known, in front of the fields.
     private static let headerSpace = 32
 

@@ -82,7 +82,7 @@ extension DocumentHistory {
         let fields = randomItem(key)
         let until = randomExpiry()
         let items = items!
-        switch random.below(4) {
+        switch random.below(5) {
         case 0:
             try attempt("insert item \(key) \(fields) until \(until)") { state, time in
                 state.items.live(at: time)[key] == nil && Self.put(item: key, fields, until, in: &state, at: time)
@@ -112,6 +112,17 @@ extension DocumentHistory {
                     document["rank"] = fields["rank"]
                     document["tags"] = fields["tags"]
                 }
+            }
+        case 3:
+            let name = random.pick(["rank", "kind", "name", "owner", "n", "tags"])
+            guard let value = fields[name] else { return }
+            try attempt("set \(name) of item \(key) to \(value)") { state, time in
+                guard let old = state.items.live(at: time)[key] else { return true }
+                var changed = old.fields
+                changed[name] = value
+                return Self.put(item: key, changed, old.expiry, in: &state, at: time)
+            } _: { transaction in
+                try items.set(FieldPath(name), to: value, of: JSONValue(key), in: transaction)
             }
         default:
             try attempt("put item \(key) \(fields) until \(until)") { state, time in
