@@ -81,8 +81,8 @@ public struct KeyspaceOptions: Sendable {
     /// Bits per key of the Bloom filters; 0 for none. 10 bits give about 1 % false positives.
     public var filterBitsPerKey = 10
     /// Values of at least this many bytes go to blob files, which compaction does not rewrite; nil for never. They are
-    /// written once, at their commit if it is relaxed or large, and not kept in memory: reading one costs a call of the
-    /// system, where smaller values come from the block cache.
+    /// written once, at their commit if it is relaxed or large. The cache keeps those up to 32 KiB that are read; a larger
+    /// one costs a call of the system each time.
     public var valueSeparationThreshold: Int? = 4 << 10
     /// Never logged: contents may vanish in a crash, and then vanish whole. For caches.
     public var isEphemeral = false

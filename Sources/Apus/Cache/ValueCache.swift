@@ -27,7 +27,7 @@ final class ValueCache: Sendable {
     init(_ cache: BlockCache, epochs: EpochDomain, capacity: Int) {
         self.cache = cache
         self.epochs = epochs
-        // Most values are larger than this, so two of three slots are empty even when all of the cache is values.
+        // Two to four for each value of 4 KiB, so most find one of their two places free.
         slotCount = 1 << (Int.bitWidth - max(capacity >> 11, 64).leadingZeroBitCount)
     }
 
