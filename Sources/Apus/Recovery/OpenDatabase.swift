@@ -86,7 +86,8 @@ struct OpenDatabase {
             }
             opening = OpenDatabase(
                 directory, options, environment, lock, ownsScheduler: ownsScheduler, content: nil)
-        case .database(let recovered):
+        case .database(var recovered):
+            if !options.isReadOnly { try recovered.skipNumbersInLog(of: directory, on: fileSystem) }
             guard recovered.nextFileNumber < FileName.numberLimit / 2 else {
                 throw .corruption(
                     "the manifest leaves no numbers for new files: \(recovered.nextFileNumber) is the next",

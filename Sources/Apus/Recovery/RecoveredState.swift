@@ -43,6 +43,14 @@ struct RecoveredState: Sendable {
         }
     }
 
+    /// No new file gets a number that the log knows: a loss of power may leave a batch, and not the name of the file in
+    /// which its values were. A file that recovery wrote under the same number could have an older value of the same key
+    /// at the same place, and the torn batch would look whole. Reads the whole log.
+    mutating func skipNumbersInLog(of directory: String, on fileSystem: any FileSystem) throws(ApusError) {
+        let values = try LogReplay(directory: directory, fileSystem: fileSystem, manifest: manifest).valueFileNumbers()
+        if let highest = values.max() { nextFileNumber = max(nextFileNumber, highest &+ 1) }
+    }
+
     /// Reads the database in `directory`, which need not exist.
     static func read(
         directory: String,

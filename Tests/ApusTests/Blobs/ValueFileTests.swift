@@ -150,6 +150,41 @@ struct ValueFileTests {
         }
     }
 
+    @Test(
+        "recovery gives no file the number of one that only the log knows", arguments: 0..<6)
+    func numbersInTheLog(failedFlushes: Int) throws {
+        for calls in stride(from: 0, to: 400, by: 3) {
+            let fixture = Self.fixture()
+            var database = try fixture.open()
+            var keyspace = try database.keyspace("a", options: Self.options)
+            func put(_ number: Int) throws {
+                try database.write(.relaxed) { batch in
+                    batch.put("value", Self.value(number), in: keyspace)
+                    batch.put("number", "\(number)", in: keyspace)
+                }
+            }
+            for number in 0..<5 { try put(number) }
+            // The memtable is sealed and synced, and in no table; numbers are taken, and no file has them.
+            fixture.disk.inject(
+                Fault(.fail(ErrorCode.inputOutput), on: [.open], times: nil) { $0.path.hasSuffix(".table") })
+            for _ in 0...failedFlushes { try? database.flush() }
+            let before = Set(try blobFiles(fixture))
+            try put(5)
+            kill(database, fixture)
+            for name in Set(try blobFiles(fixture)).subtracting(before) { try fixture.remove(name) }
+
+            fixture.disk.inject(Fault(.stop, skipping: calls))
+            let isStopped = (try? fixture.open().flush()) == nil
+            fixture.disk.removeFaults()
+            fixture.machine.crash(.keepAll)
+            database = try fixture.open()
+            keyspace = try database.existingKeyspace("a")
+            #expect(try keyspace.get("number") == Array("4".utf8), "after \(calls) calls")
+            #expect(try keyspace.get("value") == Self.value(4), "after \(calls) calls")
+            if !isStopped { return }
+        }
+    }
+
     @Test("damage to a value that was durable is an error that names its file; behind the last sync it ends the log")
     func damage() throws {
         let fixture = Self.fixture()

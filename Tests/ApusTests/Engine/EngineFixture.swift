@@ -45,6 +45,10 @@ final class EngineFixture {
         }
     }
 
+    func remove(_ name: String) throws {
+        try disk.remove("\(Self.directory)/\(name)")
+    }
+
     func overwrite(_ name: String, with bytes: [UInt8]) throws {
         let file = try disk.open("\(Self.directory)/\(name)", .update)
         defer { try? file.close() }
